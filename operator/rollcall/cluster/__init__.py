@@ -1,0 +1,1 @@
+"""The Kubernetes side: watches, reconciliation, election, the judge's own reads."""

@@ -1,0 +1,164 @@
+"""One client for the Kubernetes API: plain dictionaries in and out, our errors, bounded waits.
+
+The official client does authentication, TLS and pooling. Its typed models are not used: importing
+them costs more memory than the rest of the operator, and a field that they do not know would be
+lost on the way to the API server.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import incluster_config, kube_config
+
+from rollcall.core import errors, names
+
+Object = dict[str, Any]
+
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+TIMEOUT = 15.0  # seconds for one request
+CONNECTIONS = 20
+CHUNK = 500  # objects per page of a list
+# 401: our token was not accepted this time; 410: a page of a list came too late.
+_BUSY = frozenset({401, 410, 429, 500, 502, 503, 504})
+# Server-side apply answers 500 to a body that does not fit the schema.
+_UNFIT = ("failed to create typed patch object", "failed to convert new object")
+# In answer to a patch that names a UID: there is another object of this name by now.
+_OTHER_UID = "metadata.uid: Invalid value"
+
+
+class KubeClient:
+    """Requests to the API server. Close it, or use it as an asynchronous context manager.
+
+    Every method raises errors.NotFound, errors.Conflict, errors.Refused or
+    errors.ClusterUnavailable, and nothing else for what the server or the network does.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._api = ApiClient(configuration)
+        self.host: str = configuration.host
+
+    @classmethod
+    async def connect(cls, *, context: str | None = None) -> Self:
+        """Log in as the pod's service account, or with the user's kubeconfig outside a cluster."""
+        configuration = await configure(context)
+        configuration.connection_pool_maxsize = CONNECTIONS
+        return cls(configuration)
+
+    async def get(self, path: str, **query: str | int) -> Object:
+        """Read one object, or one page of a list."""
+        return await self.request("GET", path, query=query)
+
+    async def create(self, path: str, body: Object, **query: str | int) -> Object:
+        """POST an object."""
+        return await self.request("POST", path, body=body, query=query)
+
+    async def replace(self, path: str, body: Object) -> Object:
+        """PUT an object; its resourceVersion guards against others' changes."""
+        return await self.request("PUT", path, body=body)
+
+    async def merge(self, path: str, body: Object, *, manager: str = names.MANAGER) -> Object:
+        """Apply a JSON merge patch: null removes, lists are replaced whole."""
+        query = {"fieldManager": manager, "fieldValidation": "Ignore"}
+        return await self.request("PATCH", path, body=body, query=query, content_type=MERGE)
+
+    async def patch(self, path: str, body: Object, *, manager: str = names.MANAGER) -> Object:
+        """Apply a strategic merge patch: built-in lists are merged by their keys."""
+        query = {"fieldManager": manager}
+        return await self.request("PATCH", path, body=body, query=query, content_type=STRATEGIC)
+
+    async def apply(self, path: str, body: Object, *, manager: str, **query: str) -> Object:
+        """Apply server-side: own exactly the fields in `body`, take them from others if needed."""
+        options = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict", **query}
+        return await self.request("PATCH", path, body=body, query=options, content_type=APPLY)
+
+    async def list(self, path: str, **query: str | int) -> AsyncIterator[Object]:
+        """Yield all objects of a list, page by page, so that no list is in memory whole."""
+        token = ""
+        while True:
+            page = await self.get(
+                path, limit=CHUNK, **query, **({"continue": token} if token else {})
+            )
+            for item in page.get("items") or ():
+                yield item
+            token = page.get("metadata", {}).get("continue") or ""
+            if not token:
+                return
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str | int] | None = None,
+        content_type: str = "application/json",
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 - also bounds the connection's set-up
+    ) -> Object:
+        """Send one request and return its JSON."""
+        url = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        try:
+            async with asyncio.timeout(timeout):
+                _, full, head, _, _ = await self._api.param_serialize(
+                    method, url, header_params=headers, auth_settings=["BearerToken"]
+                )
+                answer = await self._api.call_api(
+                    method, full, head, body, _request_timeout=timeout
+                )
+                data = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            text = str(error) or type(error).__name__
+            raise errors.ClusterUnavailable(f"{method} {path}: {text}") from error
+        return decode(method, path, answer.status, answer.headers, data)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def configure(context: str | None) -> Configuration:
+    """Find the API server and our credentials for it."""
+    configuration = Configuration()
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        incluster_config.load_incluster_config(client_configuration=configuration)
+    else:
+        await kube_config.load_kube_config(context=context, client_configuration=configuration)
+    return configuration
+
+
+def decode(method: str, path: str, status: int, headers: Mapping[str, str], data: bytes) -> Object:
+    """Return the JSON of an answer, or raise what its status means."""
+    try:
+        body = json.loads(data) if data else {}
+    except ValueError:
+        body = {"message": data[:500].decode(errors="replace")}
+    if status < 300:  # noqa: PLR2004 - the success range of HTTP
+        return body if isinstance(body, dict) else {"value": body}
+    message = str(body.get("message") or f"HTTP {status}") if isinstance(body, dict) else str(body)
+    reason = str(body.get("reason") or "") if isinstance(body, dict) else ""
+    if status == 404:  # noqa: PLR2004
+        raise errors.NotFound(message)
+    if status == 409 or (status == 422 and _OTHER_UID in message):  # noqa: PLR2004
+        raise errors.Conflict(message)
+    if status in _BUSY and not message.startswith(_UNFIT):
+        wait = headers.get("Retry-After")
+        raise errors.ClusterUnavailable(
+            f"{method} {path}: {message}",
+            retry_after=float(wait) if wait and wait.isdigit() else None,
+        )
+    raise errors.Refused(message, status=status, reason=reason)

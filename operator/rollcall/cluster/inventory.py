@@ -1,0 +1,174 @@
+"""The latest TrackedCronJobs, and what we need of their CronJobs.
+
+Filled by watches and full lists. An older reading never replaces a newer one of the same object;
+what is decided on it is checked against the API server before anything is written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from rollcall.cluster import fields, managedfields, timestamps
+from rollcall.core import ids, names
+
+Object = dict[str, Any]
+SUSPEND: managedfields.Path = ("spec", "suspend")
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+class Key(NamedTuple):
+    """Where a TrackedCronJob and its CronJob are."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """What is remembered of a CronJob; its whole body is read when it is needed."""
+
+    uid: str
+    generation: int
+    version: int
+    suspended: bool
+    tracked_uid: str | None  # our label
+    owner_uid: str | None  # the controller's
+    foreign: tuple[str, ...]  # fields of its spec that only others set, with their names
+    suspended_by: str | None  # who set `suspend`, with the time, if not we
+
+    def belongs_to(self, tracked_uid: str) -> bool:
+        """Whether both label and owner say that it is this TrackedCronJob's."""
+        return self.tracked_uid == tracked_uid == self.owner_uid
+
+
+class Inventory:
+    """All that is known of this cluster's objects of ours."""
+
+    def __init__(self, *, cluster: str) -> None:
+        self._cluster = cluster
+        self._tracked: dict[Key, Object] = {}
+        self._children: dict[Key, Child] = {}
+        self._keys: dict[UUID, Key] = {}
+
+    def tracked(self, key: Key) -> Object | None:
+        """Return the TrackedCronJob."""
+        return self._tracked.get(key)
+
+    def child(self, key: Key) -> Child | None:
+        """Return what is known of the CronJob."""
+        return self._children.get(key)
+
+    def tracked_keys(self) -> list[Key]:
+        """Return the keys of all TrackedCronJobs."""
+        return list(self._tracked)
+
+    def child_keys(self) -> list[Key]:
+        """Return the keys of all CronJobs."""
+        return list(self._children)
+
+    def key_of(self, cronjob_id: UUID) -> Key | None:
+        """Find a TrackedCronJob by the id of its row."""
+        return self._keys.get(cronjob_id)
+
+    def id_of(self, body: Mapping[str, Any]) -> UUID:
+        """Return the id of the row of this TrackedCronJob."""
+        return ids.cronjob_id(cluster=self._cluster, uid=body["metadata"]["uid"])
+
+    def put(self, body: Object) -> bool:
+        """Keep a TrackedCronJob; True if something that is reconciled differs from before."""
+        key, before = key_of(body), self._tracked.get(key_of(body))
+        if before and _same(before, body) and version_of(before) > version_of(body):
+            return False
+        self._tracked[key] = _trimmed(body)
+        if before and not _same(before, body):
+            self._keys.pop(self.id_of(before), None)
+        self._keys[self.id_of(body)] = key
+        return before is None or _wishes(before) != _wishes(body)
+
+    def drop(self, key: Key) -> None:
+        """Forget a TrackedCronJob."""
+        before = self._tracked.pop(key, None)
+        if before:
+            self._keys.pop(self.id_of(before), None)
+
+    def put_child(self, body: Mapping[str, Any]) -> bool:
+        """Keep a CronJob; True if it is another one, or was changed by somebody."""
+        key, before = key_of(body), self._children.get(key_of(body))
+        child = child_of(body, before)
+        if before and before.uid == child.uid and before.version > child.version:
+            return False
+        self._children[key] = child
+        return before is None or replace(before, version=child.version) != child
+
+    def drop_child(self, key: Key, uid: str | None = None) -> bool:
+        """Forget a CronJob, only that one if a UID is given; True if it was known."""
+        before = self._children.get(key)
+        if before is None or (uid is not None and before.uid != uid):
+            return False
+        del self._children[key]
+        return True
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    """Return where an object is."""
+    metadata = fields.mapping(body, "metadata")
+    return Key(str(metadata.get("namespace")), str(metadata.get("name")))
+
+
+def _trimmed(body: Object) -> Object:
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    annotations = fields.mapping(metadata, "annotations")
+    if annotations:
+        metadata["annotations"] = {
+            key: value for key, value in annotations.items() if key != _LAST_APPLIED
+        }
+    return {**body, "metadata": metadata}
+
+
+def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    return fields.text(left, "metadata", "uid") == fields.text(right, "metadata", "uid")
+
+
+def _wishes(body: Mapping[str, Any]) -> tuple[object, ...]:
+    metadata = fields.mapping(body, "metadata")
+    return tuple(
+        metadata.get(name) for name in ("uid", "generation", "labels", "deletionTimestamp")
+    )
+
+
+def child_of(body: Mapping[str, Any], before: Child | None = None) -> Child:
+    """Read a CronJob; what `before` says of the same generation is not worked out again."""
+    uid = fields.text(body, "metadata", "uid") or ""
+    generation = fields.number(body, "metadata", "generation") or 0
+    same = before if before and (before.uid, before.generation) == (uid, generation) else None
+    owners = fields.items(body, "metadata", "ownerReferences")
+    return Child(
+        uid=uid,
+        generation=generation,
+        version=version_of(body),
+        suspended=fields.mapping(body, "spec").get("suspend") is True,
+        tracked_uid=fields.text(body, "metadata", "labels", names.LABEL_UID),
+        owner_uid=next(
+            (fields.text(one, "uid") for one in owners if one.get("controller") is True), None
+        ),
+        foreign=same.foreign if same else _foreign(body),
+        suspended_by=same.suspended_by if same else _suspended_by(body),
+    )
+
+
+def _foreign(body: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(managedfields.foreign(body, names.MANAGER, root="spec", but=SUSPEND))
+
+
+def _suspended_by(body: Mapping[str, Any]) -> str | None:
+    owner = managedfields.last_change(body, SUSPEND)
+    if owner is None or owner.at is None or owner.manager == names.MANAGER:
+        return None
+    return f"{owner.manager}, {timestamps.text(owner.at)}"
+
+
+def version_of(body: Mapping[str, Any]) -> int:
+    """Return the resourceVersion as the number that it is since Kubernetes 1.35, else 0."""
+    raw = fields.text(body, "metadata", "resourceVersion") or ""
+    return int(raw) if raw.isascii() and raw.isdigit() else 0

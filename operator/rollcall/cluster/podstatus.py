@@ -1,0 +1,173 @@
+"""What a Pod's status says about the user's containers, in the order in which evidence is worth.
+
+Our own container never counts: neither its start, nor its exit code, nor its restarts. A container
+that the runtime could not start did not run, whatever else its status says.
+"""
+
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rollcall.cluster import fields, timestamps
+from rollcall.core import names
+
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # waiting without a named trouble
+_SIGNALLED = 128  # a shell's and runtime's exit code for a signal begins here
+_INDEX_MAX = 2**31 - 1  # of the exit codes that the store can hold
+
+Status = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a pod ended; no reason means well."""
+
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class Pod:
+    """One reading of a Pod. `container` is the tracked one, None for the first."""
+
+    def __init__(self, body: Mapping[str, Any], container: str | None) -> None:
+        self._spec = fields.mapping(body, "spec")
+        self._status = fields.mapping(body, "status")
+        first = next(fields.items(self._spec, "containers"), {})
+        self._tracked = container or first.get("name")
+        self._created_at = timestamps.parse(fields.text(body, "metadata", "creationTimestamp"))
+
+    def started_at(self) -> datetime | None:
+        """Return when the first container of the user's ran."""
+        starts = [
+            timestamps.parse(state.get("startedAt"))
+            for status in self._users()
+            for state in _states(status)
+            if fields.text(state, "reason") not in {"ContainerCannotRun", "StartError"}
+        ]
+        return min((at for at in starts if at), default=None)
+
+    def ended_at(self) -> datetime | None:
+        """Return when the user's containers had all ended for good, whatever the sidecar does."""
+        if not self._has_ended():
+            return None
+        ends = [
+            timestamps.parse(fields.mapping(status, "state", "terminated").get("finishedAt"))
+            for status in self._users()
+        ]
+        known = [at for at in ends if at] or [
+            at
+            for condition in fields.items(self._status, "conditions")
+            if (at := timestamps.parse(condition.get("lastTransitionTime")))
+        ]
+        started = timestamps.parse(self._status.get("startTime"))
+        return max(known, default=started or self._created_at)
+
+    def end(self) -> End:
+        """Explain the end of a pod that has ended."""
+        name, terminated = self._culprit()
+        code = fields.number(terminated, "exitCode")
+        phase = fields.text(self._status, "phase")
+        if phase == "Succeeded" or (phase != "Failed" and code == 0):
+            return End(exit_code=code, message=fields.message(terminated, "message"))
+        reason, message = self._disruption() or self._own_reason() or _of_container(terminated)
+        if phase == "Failed":
+            reason = reason or "Error"
+        text = message or fields.message(terminated, "message")
+        if text and name and name != self._tracked:
+            text = fields.clean(f"container {name}: {text}")
+        stored = code if code is not None and abs(code) <= _INDEX_MAX else None
+        return End(exit_code=stored, reason=reason, message=text)
+
+    def waiting_reason(self) -> str | None:
+        """Return the named trouble for which the user's containers do not run."""
+        for condition in fields.items(self._status, "conditions"):
+            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                return fields.text(condition, "reason") or "Unschedulable"
+        return next((reason for status in self._users() if (reason := _waiting(status))), None)
+
+    def sidecar_waiting(self) -> str | None:
+        """Return the named trouble for which our own container does not run."""
+        return next((_waiting(status) for status in self._inits() if self._is_ours(status)), None)
+
+    def _has_ended(self) -> bool:
+        if fields.text(self._status, "phase") in {"Succeeded", "Failed"}:
+            return True
+        if any("restartPolicyRules" in one for one in fields.items(self._spec, "containers")):
+            return False
+        ends = [fields.mapping(status, "state", "terminated") for status in self._regular()]
+        never = self._spec.get("restartPolicy") == "Never"
+        return bool(ends) and all(end and (never or end.get("exitCode") == 0) for end in ends)
+
+    def _culprit(self) -> tuple[str | None, Status]:
+        """Return the container whose end explains the pod's: failed ones first, ours never."""
+        ended = [
+            (fields.text(status, "name"), end)
+            for status in sorted(self._users(), key=self._is_not_tracked)
+            if (end := fields.mapping(status, "state", "terminated") or _last_end(status))
+        ]
+        failed = [(name, end) for name, end in ended if end.get("exitCode") != 0]
+        return next(iter(failed or ended), (None, {}))
+
+    def _is_not_tracked(self, status: Status) -> bool:
+        return status.get("name") != self._tracked
+
+    def _disruption(self) -> tuple[str | None, str | None] | None:
+        for condition in fields.items(self._status, "conditions"):
+            if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+                reason = fields.text(condition, "reason") or "Disrupted"
+                return reason, fields.message(condition, "message")
+        return None
+
+    def _own_reason(self) -> tuple[str | None, str | None] | None:
+        reason = fields.text(self._status, "reason")
+        return (reason, fields.message(self._status, "message")) if reason else None
+
+    def _users(self) -> Iterator[Status]:
+        yield from self._regular()
+        yield from (status for status in self._inits() if not self._is_ours(status))
+
+    def _regular(self) -> Iterator[Status]:
+        return fields.items(self._status, "containerStatuses")
+
+    def _inits(self) -> Iterator[Status]:
+        return fields.items(self._status, "initContainerStatuses")
+
+    def _is_ours(self, status: Status) -> bool:
+        return status.get("name") == names.CONTAINER and any(
+            volume.get("name") == names.TOKEN_VOLUME
+            for volume in fields.items(self._spec, "volumes")
+        )
+
+
+def _states(status: Status) -> Iterator[Status]:
+    yield fields.mapping(status, "state", "running")
+    yield fields.mapping(status, "state", "terminated")
+    yield _last_end(status)
+
+
+def _last_end(status: Status) -> Status:
+    return fields.mapping(status, "lastState", "terminated")
+
+
+def _waiting(status: Status) -> str | None:
+    reason = fields.text(status, "state", "waiting", "reason")
+    return None if reason in _STARTING else reason
+
+
+def _of_container(terminated: Status) -> tuple[str | None, str | None]:
+    if not terminated:
+        return None, None
+    reason, code = fields.text(terminated, "reason"), fields.number(terminated, "exitCode")
+    if reason in {None, "Error"} and code is not None and code > _SIGNALLED:
+        reason = _signal_name(code - _SIGNALLED) or reason
+    return reason or "Error", None
+
+
+def _signal_name(number: int) -> str | None:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return None

@@ -1,0 +1,92 @@
+"""Writes the status of TrackedCronJobs: seldom, and only what differs.
+
+A change is written a moment later, so that what belongs together is one write; the next write of
+the same object follows at the earliest BETWEEN later. Nothing is written before the first
+reconciliation: observedGeneration never stands without its conditions.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from rollcall.cluster import client, fields, inventory, outcomes, paths, status, workqueue
+from rollcall.core import errors, names
+from rollcall.services import ports
+
+logger = logging.getLogger(__name__)
+
+SETTLE = timedelta(seconds=2)  # a Job and its pod's start are one write
+BETWEEN = timedelta(seconds=5)
+_WORKERS = 4
+
+
+class StatusWriter:
+    """Touched with the ids of jobs whose status may differ."""
+
+    def __init__(
+        self,
+        *,
+        kube: client.KubeClient,
+        store: ports.Store,
+        inventory: inventory.Inventory,
+        outcomes: Callable[[UUID], outcomes.Outcome | None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._inventory = inventory
+        self._outcomes = outcomes
+        self._clock = clock
+        self._written_at: dict[UUID, datetime] = {}
+        self._queue: workqueue.WorkQueue[UUID] = workqueue.WorkQueue(
+            handle=self.write, workers=_WORKERS, name="status"
+        )
+
+    def touch(self, cronjob_id: UUID) -> None:
+        """Ask for a look at this job's status."""
+        written_at = self._written_at.get(cronjob_id)
+        left = written_at + BETWEEN - self._clock() if written_at else SETTLE
+        self._queue.add_after(cronjob_id, min(max(left, SETTLE), BETWEEN))
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await self._queue.run()
+
+    def oldest(self) -> float:
+        """Return for how many seconds the longest overdue write has been waiting."""
+        return self._queue.oldest()
+
+    async def write(self, cronjob_id: UUID) -> timedelta | None:
+        """Write the status if it differs. Raises errors.Unavailable."""
+        key, outcome = self._inventory.key_of(cronjob_id), self._outcomes(cronjob_id)
+        tracked = self._inventory.tracked(key) if key else None
+        if key is None or tracked is None or outcome is None:
+            self._written_at.pop(cronjob_id, None)
+            return None
+        summary = await self._store.run(lambda transaction: transaction.summary(cronjob_id))
+        before = fields.mapping(tracked, "status")
+        wanted = status.build(outcome, summary, before=before, now=self._clock())
+        if status.differs(wanted, before):
+            await self._patch(cronjob_id, key, tracked, wanted)
+        return None
+
+    async def _patch(
+        self, cronjob_id: UUID, key: inventory.Key, tracked: client.Object, wanted: status.Status
+    ) -> None:
+        self._written_at[cronjob_id] = self._clock()
+        body = {"metadata": {"uid": tracked["metadata"]["uid"]}, "status": wanted}
+        try:
+            written = await self._kube.merge(
+                f"{paths.tracked(*key)}/status", body, manager=names.MANAGER
+            )
+        except errors.NotFound:
+            return  # deleted meanwhile
+        except errors.Conflict:
+            return  # another object of this name by now: its own reconciliation asks again
+        except errors.Refused as error:
+            logger.error(  # noqa: TRY400 - the server's words say it all
+                "a status was refused", extra={"key": str(key), "error": str(error)}
+            )
+            return
+        self._inventory.put(written)

@@ -1,0 +1,181 @@
+"""Settings, one frozen dataclass per component, read from the environment once at start.
+
+Every variable is `ROLLCALL_<FIELD>`; a secret may also come from a file named by
+`ROLLCALL_<FIELD>_FILE`. A variable with our prefix that nobody knows is an error: it is a typing
+error, and the value that was meant would silently not apply.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rollcall.core import durations, errors, policies
+
+PREFIX = "ROLLCALL_"
+_KNOWN = {
+    "ALERTS_COOLDOWN",
+    "ALERTS_RECOVERY_THRESHOLD",
+    "CLUSTER",
+    "DATABASE_DSN",
+    "DATABASE_DSN_FILE",
+    "DATABASE_PASSWORD_FILE",
+    "HEALTH_PORT",
+    "IDENTITY",
+    "INGEST_PORT",
+    "INGEST_URL",
+    "KUBE_CONTEXT",
+    "LEASE_NAME",
+    "LOG_LEVEL",
+    "NAMESPACE",
+    "RULES",
+    "SIDECAR_FALLBACK_IMAGE",
+    "SIDECAR_IMAGE",
+    "SIDECAR_PULL_POLICY",
+    "SIDECAR_PULL_SECRETS",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What is injected into tracked pods."""
+
+    image: str
+    ingest_url: str  # where pods of any namespace reach the api process
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()  # names; they must exist in the job's namespace
+    fallback_image: str = ""  # empty: pods whose sidecar image cannot be pulled are left alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a process."""
+
+    cluster: str
+    namespace: str  # our own: Lease and the Secrets of channels
+    identity: str  # of this process, in the Lease and in claims
+    lease_name: str
+    database_dsn: str
+    ingest_port: int
+    health_port: int
+    log_level: str
+    sidecar: Sidecar
+    defaults: policies.Defaults
+    kube_context: str | None  # outside a cluster: which kubeconfig context
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises errors.InvalidSpec, naming the variable and what to write.
+    """
+    env = os.environ if environment is None else environment
+    ours = {key[len(PREFIX) :]: value for key, value in env.items() if key.startswith(PREFIX)}
+    unknown = sorted(set(ours) - _KNOWN)
+    if unknown:
+        raise errors.InvalidSpec(
+            "UnknownSetting", "unknown settings: " + ", ".join(PREFIX + name for name in unknown)
+        )
+    return Settings(
+        cluster=ours.get("CLUSTER", "default"),
+        namespace=ours.get("NAMESPACE", "rollcall-system"),
+        identity=ours.get("IDENTITY") or socket.gethostname(),
+        lease_name=ours.get("LEASE_NAME", "rollcall-operator"),
+        database_dsn=_dsn(ours),
+        ingest_port=_port(ours, "INGEST_PORT", 8080),
+        health_port=_port(ours, "HEALTH_PORT", 8081),
+        log_level=ours.get("LOG_LEVEL", "INFO").upper(),
+        sidecar=_sidecar(ours),
+        defaults=_defaults(ours),
+        kube_context=ours.get("KUBE_CONTEXT"),
+    )
+
+
+def _sidecar(ours: Mapping[str, str]) -> Sidecar:
+    return Sidecar(
+        image=ours.get("SIDECAR_IMAGE", ""),
+        ingest_url=ours.get("INGEST_URL", ""),
+        pull_policy=ours.get("SIDECAR_PULL_POLICY", "IfNotPresent"),
+        pull_secrets=tuple(filter(None, ours.get("SIDECAR_PULL_SECRETS", "").split(","))),
+        fallback_image=ours.get("SIDECAR_FALLBACK_IMAGE", ""),
+    )
+
+
+def _defaults(ours: Mapping[str, str]) -> policies.Defaults:
+    return policies.defaults(
+        _json(ours, "RULES"),
+        cooldown=_duration(ours, "ALERTS_COOLDOWN", policies.DEFAULT_COOLDOWN),
+        recovery_threshold=_number(ours, "ALERTS_RECOVERY_THRESHOLD", 1, low=1, high=100),
+    )
+
+
+def _dsn(ours: Mapping[str, str]) -> str:
+    dsn = ours.get("DATABASE_DSN") or _file(ours, "DATABASE_DSN_FILE")
+    if not dsn:
+        raise errors.InvalidSpec(
+            "MissingSetting",
+            "ROLLCALL_DATABASE_DSN or ROLLCALL_DATABASE_DSN_FILE must name the database, "
+            "like postgresql://rollcall@host:5432/rollcall",
+        )
+    if not dsn.startswith(("postgresql://", "postgres://")):
+        raise errors.InvalidSpec(
+            "InvalidSetting", "ROLLCALL_DATABASE_DSN must begin with postgresql://"
+        )
+    return dsn
+
+
+def database_password(environment: Mapping[str, str] | None = None) -> str | None:
+    """Read the password that is kept apart from the DSN, if there is one."""
+    env = os.environ if environment is None else environment
+    path = env.get(PREFIX + "DATABASE_PASSWORD_FILE")
+    return _read(Path(path), PREFIX + "DATABASE_PASSWORD_FILE") if path else None
+
+
+def _file(ours: Mapping[str, str], name: str) -> str | None:
+    return _read(Path(ours[name]), PREFIX + name) if name in ours else None
+
+
+def _read(path: Path, variable: str) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise errors.InvalidSpec("InvalidSetting", f"{variable}: {error}") from error
+
+
+def _port(ours: Mapping[str, str], name: str, otherwise: int) -> int:
+    return _number(ours, name, otherwise, low=1, high=65535)
+
+
+def _number(ours: Mapping[str, str], name: str, otherwise: int, *, low: int, high: int) -> int:
+    raw = ours.get(name)
+    if not raw:
+        return otherwise
+    if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+        raise errors.InvalidSpec(
+            "InvalidSetting", f"{PREFIX}{name}: {raw!r} is not a number from {low} to {high}"
+        )
+    return int(raw)
+
+
+def _duration(ours: Mapping[str, str], name: str, otherwise: timedelta) -> timedelta:
+    raw = ours.get(name)
+    if not raw:
+        return otherwise
+    try:
+        return durations.parse(raw)
+    except ValueError as error:
+        raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: {error}") from error
+
+
+def _json(ours: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(ours.get(name) or "{}")
+    except ValueError as error:
+        raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: {error}") from error
+    if not isinstance(value, dict):
+        raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: write a JSON object")
+    return value

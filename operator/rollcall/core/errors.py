@@ -1,0 +1,61 @@
+"""Rollcall's own errors.
+
+    RollcallError
+    ├── InvalidSpec            a TrackedCronJob or AlertChannel that a person must change
+    ├── IllegalTransition      a state machine was asked for a step its table does not have
+    ├── Unavailable            a dependency does not answer now; trying again can help
+    │   ├── ClusterUnavailable    the Kubernetes API server
+    │   └── StoreUnavailable      Postgres
+    ├── Refused                the API server said no to this object; trying again cannot help
+    ├── Conflict               somebody else changed or made the object first
+    └── NotFound               the object does not exist
+"""
+
+
+class RollcallError(Exception):
+    """Everything that Rollcall raises on purpose."""
+
+
+class InvalidSpec(RollcallError):  # noqa: N818 - named by the violation, not by "Error"
+    """A resource that only a person can mend; `reason` is a condition reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class IllegalTransition(RollcallError):  # noqa: N818
+    """The table of a state machine has no such step; nothing was changed."""
+
+
+class Unavailable(RollcallError):  # noqa: N818
+    """A dependency does not answer now; `retry_after` is in seconds, if it named one."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClusterUnavailable(Unavailable):
+    """The Kubernetes API server does not answer, or asks to come back later."""
+
+
+class StoreUnavailable(Unavailable):
+    """Postgres does not answer, or the transaction could not be completed by retrying."""
+
+
+class Refused(RollcallError):  # noqa: N818
+    """The API server refused the request for good; `status` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class Conflict(RollcallError):  # noqa: N818
+    """Somebody else changed or made the object first."""
+
+
+class NotFound(RollcallError):  # noqa: N818
+    """The object does not exist."""

@@ -1,0 +1,103 @@
+"""The payload of a notification: what a webhook receives and what other channels render.
+
+Version 1. Additions keep the version; a changed meaning would raise it. Times are RFC 3339 in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from rollcall.core import executions, incidents, policies
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The job that a notification is about."""
+
+    namespace: str
+    name: str
+    uid: str
+    group: str | None
+
+
+def payload(
+    *,
+    step: incidents.Step,
+    transition: incidents.Transition,
+    at: datetime,
+    cluster: str,
+    subject: Subject,
+    alerts: policies.Alerts,
+    execution: executions.Execution | None,
+) -> dict[str, Any]:
+    """Build the message of one incident transition."""
+    return {
+        "version": VERSION,
+        "type": f"incident.{transition}",
+        "time": rfc3339(at),
+        "cluster": cluster,
+        "incident": _incident(step.incident),
+        "cronjob": _cronjob(subject, alerts),
+        "execution": _execution(execution) if execution else None,
+        "suppressed": step.told_suppressed,
+    }
+
+
+def rfc3339(at: datetime) -> str:
+    """Write an instant in UTC, to the millisecond, with a Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _incident(incident: incidents.Incident) -> dict[str, Any]:
+    return {
+        "id": str(incident.id),
+        "kind": incident.kind.value,
+        "severity": incident.severity.value,
+        "status": "open" if incident.is_open else "resolved",
+        "openedAt": rfc3339(incident.opened_at),
+        "resolvedAt": _optional(incident.resolved_at),
+        "reason": incident.reason,
+        "message": incident.message,
+        "evidence": incident.evidence,
+    }
+
+
+def _cronjob(subject: Subject, alerts: policies.Alerts) -> dict[str, Any]:
+    return {
+        "namespace": subject.namespace,
+        "name": subject.name,
+        "uid": subject.uid,
+        "group": subject.group,
+        "owner": alerts.owner,
+        "runbookURL": alerts.runbook_url,
+    }
+
+
+def _execution(execution: executions.Execution) -> dict[str, Any]:
+    return {
+        "id": str(execution.id),
+        "jobName": execution.job_name,
+        "slotTime": _slot(execution),
+        "trigger": execution.trigger.value,
+        "status": execution.status.value,
+        "reason": execution.reason,
+        "exitCode": execution.exit_code,
+        "message": execution.message,
+    }
+
+
+def _slot(execution: executions.Execution) -> str | None:
+    is_slot = execution.trigger is executions.Trigger.SCHEDULE
+    return rfc3339(execution.slot_at) if is_slot else None
+
+
+def _optional(at: datetime | None) -> str | None:
+    return rfc3339(at) if at else None
+
+
+def key(identifier: UUID, version: int) -> str:
+    """Return the idempotency key of one incident transition, the same for every try."""
+    return f"{identifier}.{version}"

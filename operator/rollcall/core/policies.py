@@ -1,0 +1,173 @@
+"""What a job wants to be told about: thresholds by severity, cooldown, channels.
+
+A rule whose job names at least one threshold has exactly those; the installation's defaults step in
+only for rules without. That is the one way in which a default can also be taken away.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, StrEnum
+from typing import Any
+
+from rollcall.core import durations, errors
+
+
+class Severity(StrEnum):
+    """How urgent a finding is; the order of the members is their weight."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def weight(self) -> int:
+        """Position in the order, heavier is more severe."""
+        return list(Severity).index(self)
+
+
+class Kind(StrEnum):
+    """The kinds of finding, one rule each."""
+
+    LATE = "late"
+    MISSED = "missed"
+    FAILING = "failing"
+    STALE = "stale"
+    OVERRUNNING = "overrunning"
+
+
+class Auto(Enum):
+    """A threshold that follows from the job's own schedule or history."""
+
+    AUTO = "auto"
+
+
+AUTO = Auto.AUTO
+Threshold = timedelta | int | Auto
+
+COUNTED = frozenset({Kind.MISSED, Kind.FAILING})  # thresholds are counts; all others are durations
+WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING})
+
+BUILT_IN: Mapping[str, Mapping[str, Any]] = {
+    "late": {"warning": "5m", "critical": "1h"},
+    "missed": {"critical": 1},
+    "failing": {"warning": 1, "critical": 3},
+    "stale": {"critical": "auto"},
+    "overrunning": {"warning": "auto"},
+}
+DEFAULT_COOLDOWN = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule with its thresholds; a rule without thresholds finds nothing."""
+
+    enabled: bool
+    thresholds: Mapping[Severity, Threshold]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """Who is told, and how often; `channels` None means every channel that selects the job."""
+
+    channels: tuple[str, ...] | None
+    cooldown: timedelta
+    recovery_threshold: int
+    owner: str | None
+    runbook_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """All that a job's spec says about findings and alerts, defaults applied."""
+
+    rules: Mapping[Kind, Rule]
+    alerts: Alerts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """The installation's policy for jobs that do not say otherwise."""
+
+    rules: Mapping[Kind, Rule]
+    cooldown: timedelta = DEFAULT_COOLDOWN
+    recovery_threshold: int = 1
+
+
+def defaults(rules: Mapping[str, Any] | None = None, **alerts: Any) -> Defaults:
+    """Read the installation's defaults: the built-in ones, replaced rule by rule.
+
+    Raises errors.InvalidSpec.
+    """
+    known = {Kind(name): _rule(Kind(name), raw, None) for name, raw in BUILT_IN.items()}
+    for name, raw in (rules or {}).items():
+        kind = _kind(name)
+        known[kind] = _rule(kind, raw, known[kind])
+    return Defaults(rules=known, **alerts)
+
+
+def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
+    """Read `rules` and `alerts` of a TrackedCronJob's spec.
+
+    Raises errors.InvalidSpec, naming the field and what to write instead.
+    """
+    rules = dict(installation.rules)
+    for name, raw in (spec.get("rules") or {}).items():
+        kind = _kind(name)
+        rules[kind] = _rule(kind, raw, rules[kind])
+    return Policy(rules=rules, alerts=_alerts(spec.get("alerts") or {}, installation))
+
+
+def _alerts(raw: Mapping[str, Any], installation: Defaults) -> Alerts:
+    channels = raw.get("channels")
+    cooldown = raw.get("cooldown")
+    return Alerts(
+        channels=tuple(channels) if channels is not None else None,
+        cooldown=_duration("alerts.cooldown", cooldown) if cooldown else installation.cooldown,
+        recovery_threshold=raw.get("recoveryThreshold", installation.recovery_threshold),
+        owner=raw.get("owner"),
+        runbook_url=raw.get("runbookURL"),
+    )
+
+
+def _kind(name: str) -> Kind:
+    try:
+        return Kind(name)
+    except ValueError:
+        known = ", ".join(Kind)
+        raise errors.InvalidSpec("InvalidRule", f"rules.{name}: known are {known}") from None
+
+
+def _rule(kind: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
+    thresholds = {
+        severity: _threshold(kind, severity, raw[severity])
+        for severity in Severity
+        if raw.get(severity) is not None
+    }
+    if not thresholds and otherwise:
+        thresholds = dict(otherwise.thresholds)
+    enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
+    return Rule(enabled=enabled, thresholds=thresholds)
+
+
+def _threshold(kind: Kind, severity: Severity, raw: object) -> Threshold:
+    field = f"rules.{kind}.{severity}"
+    if kind in COUNTED:
+        if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+            raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 up")
+        return raw
+    if raw == AUTO.value and kind in WITH_AUTO:
+        return AUTO
+    return _duration(field, raw)
+
+
+def _duration(field: str, raw: object) -> timedelta:
+    try:
+        value = durations.parse(raw) if isinstance(raw, str) else None
+    except ValueError as error:
+        raise errors.InvalidSpec("InvalidDuration", f"{field}: {error}") from error
+    if not value:
+        raise errors.InvalidSpec(
+            "InvalidDuration", f"{field}: write a duration above zero, like 90s, 6h or 1h30m"
+        )
+    return value

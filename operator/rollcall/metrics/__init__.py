@@ -1,0 +1,1 @@
+"""Prometheus metrics, each declared once, and the health endpoints."""

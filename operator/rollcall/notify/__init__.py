@@ -1,0 +1,1 @@
+"""Alert channels: one module per kind over one guarded HTTP client."""

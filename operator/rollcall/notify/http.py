@@ -1,0 +1,215 @@
+"""One guarded HTTP client for all channels, and what an answer means.
+
+- One limit for the whole exchange, no redirects, no cookies, a bounded read of the reply.
+- An error names the host and nothing else of the address: any other part of it can be a secret.
+- A status decides alone: a reply whose body never ends has still been answered.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Self
+
+import httpx
+
+import rollcall
+from rollcall.core import errors
+from rollcall.services import ports
+
+TIMEOUT = timedelta(seconds=10)
+BODY_TIMEOUT = timedelta(seconds=2)  # the status is known by then; the body only explains it
+LONGEST_REPLY = 64 * 1024
+SHOWN_REPLY = 200  # characters of a reply in an error
+LONGEST_ADDRESS = 2048
+LAST_PORT = 65535
+
+# A pause that is asked for without saying how long, and the bounds of one that says so: a zero
+# would ask again at once, and no receiver may silence a channel for longer than the upper bound.
+DEFAULT_PAUSE = timedelta(seconds=30)
+SHORTEST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=15)
+
+_TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+_SHORTEST_SECRET = 6  # shorter parts of an address are words like "hooks" or "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer, its body cut to what an error shows."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class Client:
+    """Posts to addresses that others chose. Close it, or use it as a context manager."""
+
+    def __init__(self, *, now: Callable[[], datetime], timeout: timedelta = TIMEOUT) -> None:
+        self._now = now
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 - `post` bounds the exchange as a whole
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            headers={
+                "User-Agent": f"rollcall/{rollcall.__version__}",
+                "Accept-Encoding": "identity",
+            },
+            # A pool of bounded size would make one channel wait for the hanging server of another.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> ports.Delivery:
+        """Send exactly these bytes as JSON; never raises for what the other side does."""
+        target = httpx.URL(url)
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                reply = await self._exchange(target, body, headers)
+        except TimeoutError:
+            seconds = f"{self._timeout.total_seconds():g}s"
+            return _failed(f"{target.host}: no answer within {seconds}")
+        except (httpx.HTTPError, OSError) as error:
+            text = _shown(str(error) or type(error).__name__, target)
+            return _failed(f"{target.host}: {text}")
+        return judge(target.host, reply, self._now())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _exchange(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> Reply:
+        sent = {"Content-Type": "application/json", **headers}
+        async with self._http.stream("POST", url, content=body, headers=sent) as response:
+            text = (await _read(response)).decode(errors="replace")
+            return Reply(
+                status=response.status_code, headers=response.headers, text=_shown(text, url)
+            )
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    """Write JSON in ASCII, so that no text in it can fail to encode."""
+    return json.dumps(payload, separators=(",", ":")).encode("ascii")
+
+
+def check_address(url: str, field: str) -> str:
+    """Return the address; `field` names it in the error, which never repeats it.
+
+    Raises errors.InvalidSpec.
+    """
+    if len(url) > LONGEST_ADDRESS or not _is_http(url):
+        raise errors.InvalidSpec(
+            "InvalidURL", f"{field}: write an address that begins with http:// or https://"
+        )
+    return url
+
+
+def _is_http(url: str) -> bool:
+    try:
+        target = httpx.URL(url)
+        has_port = target.port is None or 0 < target.port <= LAST_PORT
+        return target.scheme in {"http", "https"} and bool(target.host) and has_port
+    except (httpx.InvalidURL, ValueError):  # the latter: a host that is no valid xn-- name
+        return False
+
+
+def judge(host: str, reply: Reply, now: datetime) -> ports.Delivery:
+    """Say what an answer means for the message."""
+    status = reply.status
+    detail = {"status": status}
+    if 200 <= status < 300:  # noqa: PLR2004 - the success range of HTTP
+        return ports.Delivery(delivered=True, detail=detail)
+    error = f"{host} answered {status} {_phrase(status)}".rstrip()
+    if 300 <= status < 400:  # noqa: PLR2004 - the redirects of HTTP
+        error += ": redirects are not followed, write the final address"
+    elif reply.text:
+        error += f": {reply.text}"
+    return ports.Delivery(
+        delivered=False,
+        permanent=300 <= status < 500 and not _is_temporary(status),  # noqa: PLR2004
+        retry_after=_pause(reply, now),
+        error=error,
+        detail=detail,
+    )
+
+
+def _is_temporary(status: int) -> bool:
+    return status in _TRY_AGAIN or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _pause(reply: Reply, now: datetime) -> timedelta | None:
+    """Read Retry-After where RFC 9110 §10.2.3 and RFC 6585 §4 give it a meaning."""
+    raw = reply.headers.get("retry-after", "").strip()
+    limited = reply.status == HTTPStatus.TOO_MANY_REQUESTS
+    if not limited and not (reply.status == HTTPStatus.SERVICE_UNAVAILABLE and raw):
+        return None
+    pause = _seconds(raw) if raw.isascii() and raw.isdigit() else _until(raw, reply, now)
+    return min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def _seconds(raw: str) -> timedelta:
+    return LONGEST_PAUSE if len(raw) > 6 else timedelta(seconds=int(raw))  # noqa: PLR2004
+
+
+def _until(raw: str, reply: Reply, now: datetime) -> timedelta:
+    """Measure against the receiver's own clock where it says what it is."""
+    at = _date(raw)
+    return at - (_date(reply.headers.get("date", "")) or now) if at else DEFAULT_PAUSE
+
+
+def _date(raw: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(raw)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    data = b""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT.total_seconds()):
+            async for chunk in response.aiter_raw():
+                data += chunk
+                if len(data) >= LONGEST_REPLY:
+                    break
+    except (TimeoutError, httpx.HTTPError):
+        pass  # what came of it is enough for an explanation
+    return data[:LONGEST_REPLY]
+
+
+def _failed(error: str) -> ports.Delivery:
+    return ports.Delivery(delivered=False, error=error)
+
+
+def _shown(text: str, url: httpx.URL) -> str:
+    """Make foreign text fit for a log line: one line, short, without parts of the address."""
+    for secret in _secrets(url):
+        text = text.replace(secret, "***")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= SHOWN_REPLY else text[: SHOWN_REPLY - 1] + "…"
+
+
+def _secrets(url: httpx.URL) -> list[str]:
+    path = url.raw_path.decode("ascii")
+    parts = {str(url), path, url.username, url.password, *re.split(r"[/?&=;,]", path)}
+    return sorted((part for part in parts if len(part) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

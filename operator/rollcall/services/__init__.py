@@ -1,0 +1,1 @@
+"""Use cases: gather facts through ports, let core decide, save the decision."""

@@ -1,0 +1,157 @@
+"""The database: transactions with their repositories, and their repetition where that helps.
+
+Each transaction begins with one statement that sets its timeouts and reads the clock. They are set
+for the transaction alone, so that a connection pooler in between is no obstacle; and a connection
+that died in the pool is found out by that statement, before anything was written.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import exc, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollcall.services import ports
+from rollcall.store import (
+    attempts,
+    connections,
+    failures,
+    history,
+    incidents,
+    ledger,
+    outbox,
+    partitions,
+    registry,
+    schedule,
+    summaries,
+)
+
+T = TypeVar("T")
+
+# Statements of ours take milliseconds, waiting for a row lock a second or two. The server gives up
+# before we do; a frozen one costs this and one vain try to connect, 10 s together.
+STATEMENT_TIMEOUT = 6.0
+ANSWER_WITHIN = 7.0
+# A transaction that waits this long between two statements holds back vacuum and locks for nothing.
+IDLE_TIMEOUT = 30.0
+# Deadlocks and restarts pass in tens of milliseconds; what lasts longer is the caller's to repeat.
+PAUSES = (0.05, 0.2, 0.5)
+
+_BEGIN = text(
+    "SELECT now(), set_config('TimeZone', 'UTC', true),"
+    f" set_config('statement_timeout', '{STATEMENT_TIMEOUT:.0f}s', true),"
+    f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT:.0f}s', true)"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """One unit of work: the clock it began at, and the repositories on its connection."""
+
+    connection: AsyncConnection
+    now: datetime
+    registry: ports.Registry
+    schedule: ports.Schedule
+    ledger: ports.Ledger
+    history: ports.History
+    attempts: ports.Attempts
+    incidents: ports.Incidents
+    outbox: ports.Outbox
+
+    async def summary(self, cronjob_id: UUID) -> ports.Summary | None:
+        """Return what the job's status shows."""
+        return await summaries.read(self.connection, cronjob_id)
+
+
+class Database:
+    """Postgres, as `ports.Store`. `clock` replaces the database's own (for told timelines)."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        password: str | None = None,
+        application_name: str,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._engine = connections.create_engine(
+            connections.Target(
+                dsn=dsn,
+                password=password,
+                application_name=application_name,
+                answer_within=ANSWER_WITHIN,
+            )
+        )
+        self.partitions = partitions.Partitions(self._engine, clock)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begin; commit on leaving, roll back on an exception.
+
+        Raises errors.StoreUnavailable when Postgres does not answer.
+        """
+        with failures.translated():
+            async with AsyncExitStack() as stack:
+                connection, began_at = await self._begin(stack)
+                yield self._unit(connection, began_at)
+                await connection.commit()
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Do the work in a transaction, all of it again if it was undone by what passes.
+
+        Raises errors.StoreUnavailable if that does not help either.
+        """
+        for pause in PAUSES:
+            try:
+                return await self._once(work)
+            except failures.Retryable:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        return await self._once(work)
+
+    async def ping(self) -> None:
+        """Make one round trip; raises errors.StoreUnavailable."""
+        async with self.transaction():
+            pass
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def _once(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self.transaction() as unit:
+            return await work(unit)
+
+    async def _begin(self, stack: AsyncExitStack) -> tuple[AsyncConnection, datetime]:
+        try:
+            return await self._try_begin(stack)
+        except exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        # It had died in the pool, which is empty now: this one is new.
+        return await self._try_begin(stack)
+
+    async def _try_begin(self, stack: AsyncExitStack) -> tuple[AsyncConnection, datetime]:
+        connection = await stack.enter_async_context(self._engine.connect())
+        began_at = (await connection.execute(_BEGIN)).scalar_one()
+        return connection, began_at.astimezone(UTC)
+
+    def _unit(self, connection: AsyncConnection, began_at: datetime) -> Transaction:
+        now = self._clock() if self._clock else began_at
+        return Transaction(
+            connection=connection,
+            now=now,
+            registry=registry.Registry(connection, now),
+            schedule=schedule.Schedule(connection, now),
+            ledger=ledger.Ledger(connection, now, self.partitions),
+            history=history.History(connection),
+            attempts=attempts.Attempts(connection, now),
+            incidents=incidents.Incidents(connection),
+            outbox=outbox.Outbox(connection, now),
+        )

@@ -1,0 +1,1 @@
+"""Alembic environment; run by `rollcall.store.upgrade` alone."""

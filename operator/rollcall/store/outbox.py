@@ -1,0 +1,157 @@
+"""Notifications that are to be sent: at least once, in order per incident and channel.
+
+How a row is delivered:
+1. `enqueue` writes it in the transaction of its incident's step, once per (channel, key).
+2. `claim` moves `next_at` to the end of a lease and commits; nobody else sees the row as due.
+3. The worker sends, then `settle` says what became of it.
+4. A worker that dies in between never settles: the lease ends, and the row is due again with the
+   same key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollcall.core import errors, incidents, messages
+from rollcall.services import ports
+from rollcall.store import models
+
+_jobs = models.table(models.CronJob)
+_rows = models.table(models.Notification)
+
+PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+# Written as in the predicate of notifications_pending_idx.
+_IS_PENDING = sa.text("notifications.status = 'pending'")
+# What a person reads about a failed try; bodies of error pages can be long.
+ERROR_LIMIT = 2_000
+
+
+@dataclass(slots=True)
+class Outbox:
+    """`ports.Outbox` on one connection."""
+
+    connection: AsyncConnection
+    now: datetime
+
+    async def enqueue(
+        self, incident: incidents.Incident, channels: Sequence[str], payload: Mapping[str, Any]
+    ) -> None:
+        """Add one row per channel; repeating it adds nothing."""
+        if not channels:
+            return
+        cluster = await self._cluster_of(incident.cronjob_id)
+        rows = [
+            {
+                "incident_id": incident.id,
+                "cluster": cluster,
+                "channel": channel,
+                "key": messages.key(incident.id, incident.version),
+                "type": payload["type"],
+                "payload": dict(payload),
+                "created_at": self.now,
+                "next_at": self.now,
+            }
+            for channel in sorted(set(channels))
+        ]
+        await self.connection.execute(insert(_rows).on_conflict_do_nothing(), rows)
+
+    async def told(self, incident_id: UUID) -> Sequence[str]:
+        """Return the channels that have or will have heard of this incident."""
+        rows = await self.connection.execute(
+            sa.select(_rows.c.channel)
+            .where(_rows.c.incident_id == incident_id, _rows.c.status != DEAD)
+            .distinct()
+            .order_by(_rows.c.channel)
+        )
+        return rows.scalars().all()
+
+    async def claim(
+        self, holder: str, limit: int, lease: timedelta, *, cluster: str | None = None
+    ) -> Sequence[ports.Notification]:
+        """Lease due rows, in order per incident and channel.
+
+        A row is due only when no earlier row of its incident and channel is pending. With `cluster`
+        only its own rows are claimed: a channel of that name elsewhere is another one.
+        """
+        claimed = await self.connection.execute(
+            sa.update(_rows)
+            .where(_rows.c.id.in_(sa.select(_due(self.now, limit, cluster).c.id)))
+            .values(next_at=self.now + lease, holder=holder)
+            .returning(_rows)
+        )
+        return sorted(map(_notification, claimed), key=lambda notification: notification.id)
+
+    async def settle(self, outcomes: Sequence[ports.Outcome]) -> None:
+        """Write what became of claimed rows and end their leases.
+
+        A row that is delivered or dead already stays so, whoever settles it late.
+        """
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.notification.id):
+            await self.connection.execute(
+                sa.update(_rows)
+                .where(_rows.c.id == outcome.notification.id, _IS_PENDING)
+                .values(holder=None, **_columns(outcome, self.now))
+            )
+
+    async def _cluster_of(self, cronjob_id: UUID) -> str:
+        query = sa.select(_jobs.c.cluster).where(_jobs.c.id == cronjob_id)
+        cluster: str | None = (await self.connection.execute(query)).scalar_one_or_none()
+        if cluster is None:
+            raise errors.NotFound(f"no job {cronjob_id}")
+        return cluster
+
+
+def _due(now: datetime, limit: int, cluster: str | None) -> sa.CTE:
+    earlier = _rows.alias()
+    is_waiting = (
+        sa.exists()
+        .where(
+            earlier.c.incident_id == _rows.c.incident_id,
+            earlier.c.channel == _rows.c.channel,
+            earlier.c.id < _rows.c.id,
+            earlier.c.status == PENDING,
+        )
+        .correlate(_rows)
+    )
+    query = (
+        sa.select(_rows.c.id)
+        .where(_IS_PENDING, _rows.c.next_at <= now, ~is_waiting)
+        .order_by(_rows.c.next_at, _rows.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if cluster is not None:
+        query = query.where(_rows.c.cluster == cluster)
+    # Materialised by its row locks: it is evaluated once, so the limit holds.
+    return query.cte("due")
+
+
+def _columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "attempts": outcome.notification.attempts + outcome.counts,
+        "last_error": outcome.error[:ERROR_LIMIT] if outcome.error else None,
+    }
+    if outcome.delivered:
+        return values | {"status": DELIVERED, "delivered_at": now}
+    if outcome.retry_at is None:
+        return values | {"status": DEAD}
+    return values | {"next_at": outcome.retry_at}
+
+
+def _notification(row: sa.Row[Any]) -> ports.Notification:
+    return ports.Notification(
+        id=row.id,
+        incident_id=row.incident_id,
+        channel=row.channel,
+        key=row.key,
+        type=row.type,
+        payload=row.payload,
+        attempts=row.attempts,
+        created_at=row.created_at,
+    )

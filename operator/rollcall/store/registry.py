@@ -1,0 +1,203 @@
+"""Which jobs exist, and what was applied for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollcall.core import errors, health, slots
+from rollcall.services import ports
+from rollcall.store import models
+
+_jobs = models.table(models.CronJob)
+_revisions = models.table(models.ScheduleRevision)
+
+# Built once: building a statement costs more than running it.
+BY_ID = sa.select(_jobs).where(_jobs.c.id == sa.bindparam("id"))
+_LOCKED = BY_ID.with_for_update(key_share=True)
+
+
+@dataclass(slots=True)
+class Registry:
+    """`ports.Registry` on one connection."""
+
+    connection: AsyncConnection
+    now: datetime
+
+    async def register(self, job: ports.TrackedJob) -> ports.JobRow:
+        """Insert or update the job's row; an unchanged one is only read.
+
+        Raises errors.Conflict if a job that was created later has the name now.
+        """
+        found = await self._row(job.id)
+        if found and found.job == job and found.deleted_at is None:
+            return found
+        await self._retire_namesakes(job)
+        values = _columns(job) | {"deleted_at": None, "next_check_at": self.now}
+        upsert = (
+            insert(_jobs)
+            .values(id=job.id, **values)
+            .on_conflict_do_update(index_elements=[_jobs.c.id], set_=values)
+            .returning(_jobs)
+        )
+        return job_row((await self.connection.execute(upsert)).one())
+
+    async def applied(self, cronjob_id: UUID, applied: ports.Applied) -> None:
+        """Keep what was applied; a new rhythm asks for a new look at once.
+
+        Raises errors.NotFound for a job that is not registered.
+        """
+        row = await self._row(cronjob_id, lock=True)
+        if row is None:
+            raise errors.NotFound(f"no job {cronjob_id}")
+        kept = {
+            "cronjob_uid": applied.cronjob_uid,
+            "generation": applied.generation,
+            "spec_hash": applied.spec_hash,
+        }
+        if await self._add_revision(cronjob_id, applied.revision):
+            await self._update(cronjob_id, kept | {"next_check_at": self.now})
+        elif kept != {name: getattr(row, name) for name in kept}:
+            await self._update(cronjob_id, kept)
+
+    async def mark_deleted(self, cronjob_id: UUID, at: datetime) -> None:
+        """Close the row; its history stays. The first time counts."""
+        await self.connection.execute(
+            sa.update(_jobs)
+            .where(_jobs.c.id == cronjob_id, _jobs.c.deleted_at.is_(None))
+            .values(deleted_at=at)
+        )
+
+    async def registered(self, cluster: str) -> Sequence[ports.JobRow]:
+        """Return all rows of this cluster that are not deleted."""
+        rows = await self.connection.execute(
+            sa.select(_jobs)
+            .where(_jobs.c.cluster == cluster, _jobs.c.deleted_at.is_(None))
+            .order_by(_jobs.c.namespace, _jobs.c.name)
+        )
+        return [job_row(row) for row in rows]
+
+    async def _row(self, cronjob_id: UUID, *, lock: bool = False) -> ports.JobRow | None:
+        query = _LOCKED if lock else BY_ID
+        row = (await self.connection.execute(query, {"id": cronjob_id})).one_or_none()
+        return job_row(row) if row else None
+
+    async def _update(self, cronjob_id: UUID, values: dict[str, Any]) -> None:
+        await self.connection.execute(
+            sa.update(_jobs).where(_jobs.c.id == cronjob_id).values(**values)
+        )
+
+    async def _retire_namesakes(self, job: ports.TrackedJob) -> None:
+        # A late event of an older object must not close the row of the one that replaced it: that
+        # row stays, and its unique name refuses the older object.
+        await self.connection.execute(
+            sa.update(_jobs)
+            .where(
+                _jobs.c.cluster == job.cluster,
+                _jobs.c.namespace == job.namespace,
+                _jobs.c.name == job.name,
+                _jobs.c.deleted_at.is_(None),
+                _jobs.c.id != job.id,
+                _jobs.c.created_at <= job.created_at,
+            )
+            .values(deleted_at=self.now)
+        )
+
+    async def _add_revision(self, cronjob_id: UUID, revision: slots.Revision) -> bool:
+        last = await self._last_revision(cronjob_id)
+        if last and last.same_rhythm(revision):
+            return False
+        # Times of the API server are whole seconds and may step back: the newest apply is in force
+        # from then on in any case, and takes the place of one of the same moment.
+        begin = max(revision.effective_from, last.effective_from) if last else None
+        values = _revision_columns(revision)
+        await self.connection.execute(
+            insert(_revisions)
+            .values(
+                cronjob_id=cronjob_id, effective_from=begin or revision.effective_from, **values
+            )
+            .on_conflict_do_update(
+                index_elements=[_revisions.c.cronjob_id, _revisions.c.effective_from], set_=values
+            )
+        )
+        return True
+
+    async def _last_revision(self, cronjob_id: UUID) -> slots.Revision | None:
+        query = (
+            sa.select(_revisions)
+            .where(_revisions.c.cronjob_id == cronjob_id)
+            .order_by(_revisions.c.effective_from.desc())
+            .limit(1)
+        )
+        row = (await self.connection.execute(query)).one_or_none()
+        return revision_of(row) if row else None
+
+
+def job_row(row: sa.Row[Any]) -> ports.JobRow:
+    """Read a row of `cronjobs`."""
+    return ports.JobRow(
+        job=ports.TrackedJob(
+            id=row.id,
+            cluster=row.cluster,
+            uid=row.uid,
+            namespace=row.namespace,
+            name=row.name,
+            group=row.group,
+            policy=row.policy,
+            created_at=row.created_at,
+        ),
+        cronjob_uid=row.cronjob_uid,
+        generation=row.generation,
+        spec_hash=row.spec_hash,
+        state=ports.JobState(
+            judged_through=row.judged_through,
+            last_success_at=row.last_success_at,
+            last_schedule_at=row.last_schedule_at,
+            consecutive_failures=row.consecutive_failures,
+            health=health.Health(row.health),
+            next_slot_at=row.next_slot_at,
+        ),
+        deleted_at=row.deleted_at,
+        next_check_at=row.next_check_at,
+    )
+
+
+def revision_of(row: sa.Row[Any]) -> slots.Revision:
+    """Read a row of `schedule_revisions`."""
+    return slots.Revision(
+        generation=row.generation,
+        schedule=row.schedule,
+        time_zone=row.time_zone,
+        deadline=row.deadline,
+        concurrency=row.concurrency,
+        suspended=row.suspended,
+        effective_from=row.effective_from,
+    )
+
+
+def _columns(job: ports.TrackedJob) -> dict[str, Any]:
+    return {
+        "cluster": job.cluster,
+        "uid": job.uid,
+        "namespace": job.namespace,
+        "name": job.name,
+        "group": job.group,
+        "policy": dict(job.policy),
+        "created_at": job.created_at,
+    }
+
+
+def _revision_columns(revision: slots.Revision) -> dict[str, Any]:
+    return {
+        "generation": revision.generation,
+        "schedule": revision.schedule,
+        "time_zone": revision.time_zone,
+        "deadline": revision.deadline,
+        "concurrency": revision.concurrency,
+        "suspended": revision.suspended,
+    }

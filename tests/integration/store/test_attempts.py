@@ -1,0 +1,263 @@
+"""Pods of executions, and who reports from them."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from rollcall.core import executions
+from rollcall.services import ports
+from rollcall.store import attempts, engine
+from support import builders, clocks
+
+JOB = builders.job()
+RUN = builders.execution(JOB)
+AT = builders.SLOT_AT
+SECOND = timedelta(seconds=1)
+
+
+async def observe(
+    store: engine.Database, *seen: executions.Attempt, run: executions.Execution = RUN
+) -> list[executions.Attempt]:
+    async with store.transaction() as unit:
+        return list(await unit.attempts.observe(run, seen))
+
+
+async def hear(store: engine.Database, *beats: tuple[str, datetime]) -> None:
+    async with store.transaction() as unit:
+        await unit.attempts.heard(beats)
+
+
+async def beats(store: engine.Database, pod_uid: str = "pod-1") -> tuple[datetime | None, int]:
+    async with store.transaction() as unit:
+        found = await unit.connection.execute(
+            sa.text("SELECT last_heartbeat_at, heartbeats FROM attempts WHERE pod_uid = :uid"),
+            {"uid": pod_uid},
+        )
+        row = found.one()
+        return row.last_heartbeat_at, row.heartbeats
+
+
+async def test_pods_come_back_as_they_were_oldest_first(store: engine.Database) -> None:
+    first = builders.attempt(
+        "pod-z",
+        started_at=AT + SECOND,
+        ended_at=AT + 2 * SECOND,
+        exit_code=137,
+        reason="OOMKilled",
+        message="killed",
+    )
+    second = builders.attempt(
+        "pod-a",
+        created_at=AT + 3 * SECOND,
+        index=4,
+        waiting_reason="ImagePullBackOff",
+        sidecar_waiting="ErrImagePull",
+    )
+
+    assert await observe(store, second, first) == [first, second]
+
+
+async def test_earlier_pods_are_returned_with_the_new_ones(store: engine.Database) -> None:
+    first, second = builders.attempt("pod-1"), builders.attempt("pod-2")
+    await observe(store, first)
+
+    assert await observe(store, second) == [first, second]
+    assert await observe(store) == [first, second]
+
+
+async def test_pods_of_other_executions_are_not_returned(store: engine.Database) -> None:
+    await observe(store, builders.attempt("other"), run=builders.execution(builders.job("other")))
+
+    assert await observe(store, builders.attempt()) == [builders.attempt()]
+
+
+async def test_readings_out_of_order_undo_nothing(store: engine.Database) -> None:
+    waiting = builders.attempt(waiting_reason="ContainerCreating")
+    running = builders.attempt(started_at=AT + SECOND)
+    ended = replace(running, ended_at=AT + 9 * SECOND, exit_code=1, reason="Error", message="no")
+    assert await observe(store, waiting) == [waiting]
+    for reading in (running, waiting, running):
+        assert await observe(store, reading) == [running]
+    for reading in (ended, running, waiting, ended):
+        assert await observe(store, reading) == [ended]
+
+
+async def test_an_eviction_that_hides_the_start_keeps_it(store: engine.Database) -> None:
+    running = builders.attempt(started_at=AT + SECOND)
+    evicted = builders.attempt(ended_at=AT + 9 * SECOND, reason="Evicted")
+    await observe(store, running)
+
+    assert await observe(store, evicted) == [replace(evicted, started_at=AT + SECOND)]
+
+
+async def test_one_pod_twice_in_one_reading_counts_once(store: engine.Database) -> None:
+    started = builders.attempt(started_at=AT)
+
+    assert await observe(store, builders.attempt(), started) == [started]
+
+
+async def test_an_unchanged_pod_is_not_written(store: engine.Database) -> None:
+    async def version() -> object:
+        async with store.transaction() as unit:
+            return (await unit.connection.execute(sa.text("SELECT ctid FROM attempts"))).scalar()
+
+    await observe(store, builders.attempt())
+    before = await version()
+    await observe(store, builders.attempt())
+
+    assert await version() == before
+
+
+async def test_a_thousand_pods_are_kept_in_one_go(store: engine.Database) -> None:
+    pods = [builders.attempt(f"pod-{number:04}") for number in range(1000)]
+
+    assert await observe(store, *reversed(pods)) == pods
+
+
+async def identify(store: engine.Database, pod_uid: str) -> ports.Identity | None:
+    async with store.transaction() as unit:
+        return await unit.attempts.identify(pod_uid)
+
+
+async def test_a_pod_is_identified(store: engine.Database) -> None:
+    async with store.transaction() as unit:
+        await unit.registry.register(JOB)
+        await unit.ledger.save(RUN)
+    await observe(store, builders.attempt())
+
+    assert await identify(store, "pod-1") == ports.Identity(
+        cronjob_id=JOB.id,
+        namespace="shop",
+        cronjob="report",
+        execution_id=RUN.id,
+        slot_at=AT,
+        trigger=executions.Trigger.SCHEDULE,
+        job_name=RUN.job_name or "",
+        pod_uid="pod-1",
+        attempt=1,
+    )
+
+
+async def test_attempts_are_numbered_per_completion_index(store: engine.Database) -> None:
+    async with store.transaction() as unit:
+        await unit.registry.register(JOB)
+        await unit.ledger.save(RUN)
+    await observe(
+        store,
+        builders.attempt("a", index=0),
+        builders.attempt("b", index=1, created_at=AT + SECOND),
+        builders.attempt("c", index=0, created_at=AT + 2 * SECOND),
+        builders.attempt("d", index=0, created_at=AT + 2 * SECOND),
+    )
+
+    found = {uid: await identify(store, uid) for uid in "abcd"}
+    assert {uid: identity and identity.attempt for uid, identity in found.items()} == {
+        "a": 1,
+        "b": 1,
+        "c": 2,
+        "d": 3,
+    }
+
+
+async def test_an_unknown_pod_is_nobody(store: engine.Database) -> None:
+    assert await identify(store, "unknown") is None
+    assert await identify(store, "pod\0") is None
+
+
+async def test_the_latest_heartbeat_is_kept_and_all_are_counted(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    await observe(store, builders.attempt())
+
+    await hear(store, ("pod-1", clock.now - SECOND), ("pod-1", clock.now - 9 * SECOND))
+    await hear(store, ("pod-1", clock.now - 5 * SECOND))
+
+    assert await beats(store) == (clock.now - SECOND, 3)
+
+
+async def test_heartbeats_of_unknown_pods_and_poison_cost_nobody_else(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    await observe(store, builders.attempt())
+
+    await hear(
+        store,
+        ("unknown", clock.now),
+        ("pod\0", clock.now),
+        ("pod\ud800", clock.now),
+        ("'; DROP TABLE attempts; --", clock.now),
+        ("pod-1", clock.now),
+    )
+
+    assert await beats(store) == (clock.now, 1)
+
+
+async def test_no_heartbeats_are_no_statement(store: engine.Database) -> None:
+    await hear(store)
+
+
+async def test_a_fast_clock_elsewhere_cannot_hide_a_silence(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    await observe(store, builders.attempt())
+
+    await hear(store, ("pod-1", clock.now + timedelta(days=365)))
+
+    assert await beats(store) == (clock.now, 1)
+
+
+async def test_a_reading_of_the_pod_keeps_its_heartbeats(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    await observe(store, builders.attempt())
+    await hear(store, ("pod-1", clock.now))
+
+    await observe(store, builders.attempt(started_at=AT))
+
+    assert await beats(store) == (clock.now, 1)
+
+
+async def test_heartbeats_touch_no_index(store: engine.Database) -> None:
+    pods = [f"pod-{number:04}" for number in range(500)]
+    await observe(store, *map(builders.attempt, pods))
+    reporting = pods[::5]  # pages have room for that many new versions, as between two vacuums
+    async with store.transaction() as unit:
+        await unit.attempts.heard([(pod, unit.now) for pod in reporting])
+        statistics = await unit.connection.execute(
+            sa.text(
+                "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables"
+                " WHERE relname = 'attempts'"
+            )
+        )
+        updated, hot = statistics.one()
+
+    assert (updated, hot) == (len(reporting), len(reporting))
+
+
+async def test_more_heartbeats_than_fit_one_statement_are_all_kept(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    pods = [f"pod-{number:04}" for number in range(2 * attempts.BATCH + 1)]
+    await observe(store, *map(builders.attempt, pods))
+
+    await hear(store, *((pod, clock.now) for pod in pods))
+
+    assert [await beats(store, pod) for pod in (pods[0], pods[500], pods[-1])] == [
+        (clock.now, 1)
+    ] * 3
+
+
+async def test_batches_in_opposite_order_do_not_deadlock(store: engine.Database) -> None:
+    pods = [f"pod-{number:03}" for number in range(200)]
+    await observe(store, *map(builders.attempt, pods))
+
+    async def report(order: list[str]) -> None:
+        for _ in range(10):
+            async with store.transaction() as unit:  # not `run`: a deadlock would be an error
+                await unit.attempts.heard([(pod, unit.now) for pod in order])
+
+    await asyncio.gather(*[report(pods), report(pods[::-1]), report(pods[1::2] + pods[::2])])
+
+    assert (await beats(store, "pod-199"))[1] == 30

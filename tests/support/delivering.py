@@ -1,0 +1,47 @@
+"""A process that delivers to one webhook, to be killed: `python -m support.delivering DSN URL`."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+
+from rollcall.notify import http, registry
+from rollcall.services import deliver, ports
+from rollcall.store import engine
+
+CHANNEL = "team"
+
+
+class Senders:
+    """Webhook channels by name, without a cluster."""
+
+    def __init__(self, client: http.Client, **urls: str) -> None:
+        make = registry.factories(client, now)["webhook"]
+        self.channels = {name: make({"url": url}) for name, url in urls.items()}
+        self.reports: list[tuple[str, ports.Delivery]] = []
+
+    async def sender(self, channel: str) -> ports.Sender | None:
+        return self.channels.get(channel)
+
+    def report(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
+        assert at.tzinfo
+        self.reports.append((channel, delivery))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def main(dsn: str, url: str) -> None:
+    store = engine.Database(dsn, application_name="tests")
+    async with http.Client(now=now, timeout=timedelta(seconds=10)) as client:
+        await deliver.Deliver(
+            store=store,
+            senders=Senders(client, **{CHANNEL: url}),
+            clock=now,
+            cluster="test",
+            holder="to-be-killed",
+        ).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:3]))

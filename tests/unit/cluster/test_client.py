@@ -1,0 +1,75 @@
+"""What the API server's answers mean."""
+
+import json
+
+import pytest
+
+from rollcall.cluster import client
+from rollcall.core import errors
+
+
+def decode(status: int, body: object = None, **headers: str) -> client.Object:
+    data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+    renamed = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.decode("GET", "/api", status, renamed, data)
+
+
+def failure(message: str = "no", reason: str = "") -> dict[str, str]:
+    return {"kind": "Status", "message": message, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (404, "not found", errors.NotFound),
+        (409, "already exists", errors.Conflict),
+        (422, 'metadata.uid: Invalid value: "x": field is immutable', errors.Conflict),
+        (422, "spec.schedule: Invalid value", errors.Refused),
+        (400, "strict decoding error", errors.Refused),
+        (403, "forbidden", errors.Refused),
+        (401, "Unauthorized", errors.ClusterUnavailable),
+        (410, "the provided continue parameter is too old", errors.ClusterUnavailable),
+        (429, "too many requests", errors.ClusterUnavailable),
+        (500, "etcdserver: leader changed", errors.ClusterUnavailable),
+        (
+            500,
+            "failed to create typed patch object (…): .spec.x: field not declared",
+            errors.Refused,
+        ),
+        (500, "failed to convert new object (…): quantities must match", errors.Refused),
+        (503, "the server is currently unable", errors.ClusterUnavailable),
+        (504, "timeout", errors.ClusterUnavailable),
+    ],
+)
+def test_a_status_becomes_our_error_with_the_servers_words(
+    status: int, message: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as raised:
+        decode(status, failure(message))
+    assert type(raised.value) is error
+    assert message in str(raised.value)
+
+
+def test_a_refusal_keeps_status_and_reason() -> None:
+    with pytest.raises(errors.Refused) as raised:
+        decode(403, failure("no", "Forbidden"))
+    assert (raised.value.status, raised.value.reason) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)]
+)
+def test_the_pause_that_a_server_asks_for_is_kept(header: str, seconds: float | None) -> None:
+    with pytest.raises(errors.ClusterUnavailable) as raised:
+        decode(429, failure(), Retry_After=header)
+    assert raised.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"\xff\xfe", b"", b"[1]", b'"x"'])
+@pytest.mark.parametrize("status", [200, 404, 502])
+def test_an_answer_that_is_no_object_never_breaks_us(status: int, body: bytes) -> None:
+    if status == 200:
+        assert isinstance(decode(status, body), dict)
+    else:
+        with pytest.raises(errors.RollcallError):
+            decode(status, body)

@@ -1,0 +1,297 @@
+"""What a Pod is read as: when the user's containers ran, and why they ended."""
+
+import copy
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rollcall.cluster import mapping
+from rollcall.core import executions
+from support import podbodies
+from support.podbodies import Object, at, condition, crashed, ended, pod, running, waiting
+
+
+def second(number: int) -> datetime:
+    return datetime(2026, 11, 25, 12, 53, number, tzinfo=UTC)
+
+
+def read(body: Object, container: str | None = None, *, gone: bool = False) -> executions.Attempt:
+    found = mapping.attempt(body, container, gone=gone)
+    assert found is not None
+    assert found[0] == podbodies.TRACKED_UID
+    return found[1]
+
+
+def end_of(body: Object, container: str | None = None) -> tuple[Any, ...]:
+    attempt = read(body, container)
+    return attempt.exit_code, attempt.reason, attempt.message
+
+
+def test_a_pod_is_an_attempt_of_its_job() -> None:
+    attempt = read(pod(running(2)))
+    assert (attempt.pod_uid, attempt.job_uid, attempt.index) == (
+        podbodies.POD_UID,
+        podbodies.JOB_UID,
+        0,
+    )
+    assert (attempt.started_at, attempt.ended_at) == (second(2), None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "index"),
+    [
+        ({"annotations": {"batch.kubernetes.io/job-completion-index": "7"}}, 7),
+        ({"annotations": {"batch.kubernetes.io/job-completion-index": "x"}}, 0),
+        ({"annotations": {"batch.kubernetes.io/job-completion-index": "9" * 30}}, 0),
+        ({"annotations": None}, 0),
+    ],
+)
+def test_the_index_of_an_indexed_job_is_read(metadata: Object, index: int) -> None:
+    assert read(pod(running(2), **metadata)).index == index
+
+
+def test_our_own_container_never_counts_as_a_start() -> None:
+    assert read(pod(waiting("PodInitializing"), phase="Pending")).started_at is None
+
+
+def test_a_users_init_container_counts_as_a_start() -> None:
+    body = pod(waiting("PodInitializing"), phase="Pending", inits={"prepare": running(3)})
+    assert read(body).started_at == second(3)
+
+
+def test_a_users_own_container_named_like_ours_counts() -> None:
+    body = pod(waiting("PodInitializing"), phase="Pending", sidecar=running(4))
+    body["spec"]["volumes"] = []
+    assert read(body).started_at == second(4)
+
+
+def test_the_first_start_is_kept_over_restarts() -> None:
+    assert read(pod(crashed(1), restart_policy="OnFailure")).started_at == second(1)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        ended(128, "StartError", started="1970-01-01T00:00:00Z"),
+        ended(127, "ContainerCannotRun"),
+        ended(137, "ContainerStatusUnknown", started="0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_container_that_could_not_start_did_not_run(state: Object) -> None:
+    attempt = read(pod(state, phase="Failed"))
+    assert attempt.started_at is None
+    assert attempt.ended_at == second(5)
+
+
+def test_the_end_is_the_users_whatever_the_sidecar_still_does() -> None:
+    attempt = read(pod(ended(3, message="boom"), phase="Running", sidecar=running(0)))
+    assert (attempt.ended_at, attempt.exit_code, attempt.reason) == (second(5), 3, "Error")
+    assert attempt.message == "boom"
+
+
+def test_a_container_that_is_restarted_has_not_ended() -> None:
+    for state in (ended(1), crashed(1)):
+        attempt = read(pod(state, restart_policy="OnFailure"))
+        assert (attempt.ended_at, attempt.reason) == (None, None)
+    assert read(pod(ended(0), restart_policy="OnFailure")).ended_at == second(5)
+
+
+def test_a_container_with_restart_rules_of_its_own_ends_with_the_pod() -> None:
+    body = pod(ended(1))
+    body["spec"]["containers"][0]["restartPolicyRules"] = []
+    assert read(body).ended_at is None
+
+
+def test_one_of_two_ended_containers_is_no_end() -> None:
+    assert read(pod(ended(0), running(1))).ended_at is None
+
+
+DISRUPTED = condition("DisruptionTarget", "PreemptionByScheduler", "preempted by x")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (pod(ended(0), phase="Succeeded"), (0, None, None)),
+        (
+            pod(ended(0), phase="Succeeded", conditions=[DISRUPTED]),
+            (0, None, None),
+        ),
+        (
+            pod(ended(143), phase="Failed", conditions=[DISRUPTED]),
+            (143, "PreemptionByScheduler", "preempted by x"),
+        ),
+        (
+            pod(ended(137), phase="Failed", status={"reason": "Evicted", "message": "low memory"}),
+            (137, "Evicted", "low memory"),
+        ),
+        (
+            pod(ended(0), phase="Failed", status={"reason": "Terminated", "message": "shutdown"}),
+            (0, "Terminated", "shutdown"),
+        ),
+        (
+            pod(phase="Failed", status={"reason": "OutOfcpu", "message": "no cpu"}),
+            (None, "OutOfcpu", "no cpu"),
+        ),
+        (pod(ended(137, "OOMKilled"), phase="Failed"), (137, "OOMKilled", None)),
+        (
+            pod(ended(128, "StartError", message="no file"), phase="Failed"),
+            (128, "StartError", "no file"),
+        ),
+        (
+            pod(ended(137, "ContainerStatusUnknown"), phase="Failed"),
+            (137, "ContainerStatusUnknown", None),
+        ),
+        (pod(ended(137), phase="Failed"), (137, "SIGKILL", None)),
+        (pod(ended(143), phase="Failed"), (143, "SIGTERM", None)),
+        (pod(ended(255), phase="Failed"), (255, "Error", None)),
+        (pod(ended(1), phase="Failed"), (1, "Error", None)),
+        (pod(ended(2**40), phase="Failed"), (None, "Error", None)),
+    ],
+    ids=[
+        "success",
+        "success-while-disrupted",
+        "preempted",
+        "evicted",
+        "shutdown",
+        "kubelet-admission",
+        "oom",
+        "cannot-start",
+        "lost",
+        "kill",
+        "term",
+        "no-signal",
+        "exit-code",
+        "code-too-large",
+    ],
+)
+def test_why_a_pod_ended(body: Object, expected: tuple[Any, ...]) -> None:
+    assert end_of(body) == expected
+
+
+def test_the_tracked_container_speaks_for_the_pod() -> None:
+    body = pod(ended(1, message="first"), ended(2, message="second"), phase="Failed")
+    assert end_of(body) == (1, "Error", "first")
+    assert end_of(body, "other") == (2, "Error", "second")
+
+
+def test_another_container_that_failed_is_named() -> None:
+    body = pod(ended(0), ended(2, message="boom"), phase="Failed")
+    assert end_of(body) == (2, "Error", "container other: boom")
+    init = pod(waiting("PodInitializing"), phase="Failed", inits={"prepare": ended(9, message="x")})
+    assert end_of(init) == (9, "Error", "container prepare: x")
+
+
+def test_our_own_end_never_explains_a_pod() -> None:
+    body = pod(ended(1), phase="Failed", sidecar=ended(137, "OOMKilled"))
+    assert end_of(body) == (1, "Error", None)
+
+
+def test_a_pod_without_any_container_status_ends_when_its_conditions_say() -> None:
+    body = pod(phase="Failed", conditions=[condition("Ready", "PodFailed", second=11)])
+    assert read(body).ended_at == second(11)
+    assert read(pod(phase="Failed")).ended_at == second(0)
+
+
+@pytest.mark.parametrize(
+    ("body", "users", "ours"),
+    [
+        (pod(waiting("ContainerCreating"), phase="Pending"), None, None),
+        (pod(waiting("ImagePullBackOff"), phase="Pending"), "ImagePullBackOff", None),
+        (pod(waiting("CreateContainerConfigError")), "CreateContainerConfigError", None),
+        (
+            pod(waiting("PodInitializing"), inits={"prepare": waiting("ErrImagePull")}),
+            "ErrImagePull",
+            None,
+        ),
+        (
+            pod(waiting("PodInitializing"), sidecar=waiting("ErrImagePull"), phase="Pending"),
+            None,
+            "ErrImagePull",
+        ),
+        (pod(waiting("PodInitializing"), sidecar=waiting("PodInitializing")), None, None),
+        (
+            pod(
+                phase="Pending",
+                conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}],
+            ),
+            "Unschedulable",
+            None,
+        ),
+        (pod(running(1)), None, None),
+        (pod(ended(1), phase="Failed", sidecar=waiting("ErrImagePull")), None, None),
+    ],
+    ids=[
+        "creating",
+        "image",
+        "config",
+        "init-image",
+        "our-image",
+        "ours-starting",
+        "unschedulable",
+        "running",
+        "ended",
+    ],
+)
+def test_why_a_pod_does_not_start(body: Object, users: str | None, ours: str | None) -> None:
+    attempt = read(body)
+    assert (attempt.waiting_reason, attempt.sidecar_waiting) == (users, ours)
+
+
+def test_a_pod_that_was_deleted_while_running_has_ended() -> None:
+    body = pod(running(1), deletionTimestamp=at(30))
+    assert read(body).ended_at is None
+    last = read(body, gone=True)
+    assert (last.ended_at, last.reason, last.exit_code) == (second(30), "PodDeleted", None)
+
+
+def test_a_deleted_pod_keeps_the_end_that_it_had() -> None:
+    last = read(pod(ended(3), phase="Failed", deletionTimestamp=at(30)), gone=True)
+    assert (last.ended_at, last.reason, last.exit_code) == (second(5), "Error", 3)
+    preempted = pod(running(1), conditions=[DISRUPTED], deletionTimestamp=at(30))
+    assert read(preempted, gone=True).reason == "PreemptionByScheduler"
+
+
+@pytest.mark.parametrize("field", ["uid", "labels", "name", "creationTimestamp"])
+@pytest.mark.parametrize("value", [None, 7, []], ids=repr)
+def test_a_pod_without_what_identifies_it_is_not_ours(field: str, value: object) -> None:
+    body = pod(running(1))
+    body["metadata"][field] = value
+    assert mapping.attempt(body, None) is None
+
+
+def test_a_pod_without_a_job_is_not_ours() -> None:
+    body = pod(running(1), ownerReferences=None, labels=dict(podbodies.LABELS))
+    assert mapping.attempt(body, None) is None
+
+
+def test_nothing_that_an_object_says_ends_the_reader() -> None:
+    chance = random.Random(5)  # noqa: S311 - repeatable, not secret
+    rubbish: list[object] = [None, "", "x", 0, -1, True, [], {}, [None], [[]], {"a": None}]
+    bodies = [
+        pod(ended(1), crashed(2), phase="Failed", conditions=[DISRUPTED]),
+        podbodies.job(conditions=[condition("Failed", "X")]),
+    ]
+    for _ in range(3000):
+        body = copy.deepcopy(chance.choice(bodies))
+        for _ in range(chance.randint(1, 4)):
+            _spoil(body, chance, rubbish)
+        mapping.job(body)
+        mapping.attempt(body, chance.choice([None, "main"]), gone=chance.random() < 0.5)
+        mapping.cronjob_reading(body)
+        mapping.event_reading(body)
+
+
+def _spoil(body: Object, chance: random.Random, rubbish: list[object]) -> None:
+    """Replace one value somewhere inside."""
+    places: list[tuple[Any, Any]] = []
+    stack: list[Any] = [body]
+    while stack:
+        node = stack.pop()
+        keys = node.keys() if isinstance(node, dict) else range(len(node))
+        places += [(node, key) for key in keys]
+        stack += [node[key] for key in keys if isinstance(node[key], dict | list)]
+    node, key = chance.choice(places)
+    node[key] = copy.deepcopy(chance.choice(rubbish))

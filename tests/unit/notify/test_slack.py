@@ -1,0 +1,229 @@
+"""What a Slack message says, and that Slack would take it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.core import errors, executions, incidents, messages, policies, rules
+from rollcall.notify.slack import channel
+from rollcall.notify.slack import messages as slack
+from support import builders
+
+ALERTS = builders.alerts(owner="team-data", runbook_url="https://wiki.test/backup?a=1&b=2")
+
+
+def payload(
+    *,
+    solved_after: timedelta | None = None,
+    transition: incidents.Transition | None = None,
+    suppressed: int = 0,
+    alerts: policies.Alerts = ALERTS,
+    execution: executions.Execution | None = None,
+    found: rules.Finding | None = None,
+) -> dict[str, Any]:
+    """Build a payload the real way."""
+    step = builders.step(found=found)
+    at = builders.SLOT_AT
+    if solved_after is not None:
+        at += solved_after
+        step = builders.step(incident=step.incident, recovered=True, now=at)
+    body = messages.payload(
+        step=step,
+        transition=transition or step.transition or incidents.Transition.OPENED,
+        at=at,
+        cluster="prod",
+        subject=messages.Subject(namespace="shop", name="backup", uid="u", group=None),
+        alerts=alerts,
+        execution=execution,
+    )
+    return body | {"suppressed": suppressed}
+
+
+def failed(message: str, job_name: str = "report-1") -> executions.Execution:
+    return builders.execution(
+        status=executions.Status.FAILED, exit_code=3, message=message, job_name=job_name
+    )
+
+
+def texts(message: object) -> list[str]:
+    """Return every text of a message."""
+    if isinstance(message, dict):
+        own = [message["text"]] if isinstance(message.get("text"), str) else []
+        return own + [text for value in message.values() for text in texts(value)]
+    if isinstance(message, list):
+        return [text for item in message for text in texts(item)]
+    return []
+
+
+def header(message: dict[str, Any]) -> str:
+    return str(message["blocks"][0]["text"]["text"])
+
+
+def test_a_failing_job_is_told_with_all_its_facts() -> None:
+    message = slack.render(payload(execution=failed(message="disk full")))
+    assert header(message) == "🟠 WARNING: shop/backup is failing"
+    assert message["text"] == "🟠 WARNING: shop/backup is failing: 1 run failed"
+    (attachment,) = message["attachments"]
+    assert attachment["color"] == slack.AMBER
+    story, output, facts, footer = attachment["blocks"]
+    assert story["text"]["text"] == "1 run failed"
+    assert output["text"]["text"] == "```\ndisk full\n```"
+    assert [field["text"] for field in facts["fields"]] == [
+        "*Reason*\nError",
+        "*Since*\n2026-03-02 12:00 UTC",
+        "*Slot*\n2026-03-02 12:00 UTC",
+        "*Job*\nreport-1",
+        "*Exit code*\n3",
+        "*Owner*\nteam-data",
+        "*Runbook*\n<https://wiki.test/backup?a=1&amp;b=2>",
+    ]
+    assert footer["elements"][0]["text"].startswith("Rollcall in cluster prod, incident ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        pytest.param(kind, f"🔴 CRITICAL: shop/backup {words}", id=kind)
+        for kind, words in slack.KINDS.items()
+    ],
+)
+def test_every_kind_has_plain_words(kind: str, title: str) -> None:
+    body = payload(found=builders.finding(policies.Kind(kind), severity=policies.Severity.CRITICAL))
+    assert header(slack.render(body)) == title
+
+
+def test_no_kind_is_without_words() -> None:
+    assert set(slack.KINDS) == {kind.value for kind in policies.Kind}
+
+
+@pytest.mark.parametrize(
+    ("transition", "title"),
+    [
+        pytest.param(incidents.Transition.CHANGED, "🟠 NOW WARNING", id="changed"),
+        pytest.param(incidents.Transition.REMINDER, "🟠 STILL WARNING", id="reminder"),
+    ],
+)
+def test_a_later_message_says_that_it_is_not_the_first(
+    transition: incidents.Transition, title: str
+) -> None:
+    message = slack.render(payload(transition=transition, suppressed=4))
+    assert header(message) == f"{title}: shop/backup is failing"
+    assert "4 more since the last message" in texts(message)
+
+
+def test_a_solved_problem_is_green_and_says_how_long_it_lasted() -> None:
+    body = payload(solved_after=timedelta(hours=2, minutes=5), execution=failed(message="boom"))
+    message = slack.render(body)
+    assert header(message) == "✅ RESOLVED: shop/backup (is failing)"
+    assert message["attachments"][0]["color"] == slack.GREEN
+    assert "solved after 2h5m. It was: 1 run failed" in texts(message)
+    assert not any("boom" in text for text in texts(message))
+
+
+def test_a_withdrawn_problem_says_that_the_job_is_gone() -> None:
+    body = payload(solved_after=timedelta(minutes=1), transition=incidents.Transition.WITHDRAWN)
+    message = slack.render(body)
+    assert header(message) == "⚪ WITHDRAWN: shop/backup (is failing)"
+    assert "the job was deleted, 1m after this was reported: 1 run failed" in texts(message)
+
+
+def test_a_slot_that_never_ran_shows_the_slot_of_its_evidence() -> None:
+    body = payload(
+        found=builders.finding(
+            policies.Kind.LATE, evidence={"slotTime": builders.SLOT_AT.isoformat()}
+        )
+    )
+    assert "*Slot*\n2026-03-02 12:00 UTC" in texts(slack.render(body))
+
+
+def test_nothing_from_a_cluster_can_mention_people_or_forge_a_link() -> None:
+    evil = "<!channel> <https://evil.test|click> & ``` @here"
+    body = payload(
+        found=builders.finding(message=evil, reason=evil),
+        execution=failed(message=evil, job_name=evil),
+        alerts=builders.alerts(owner=evil, runbook_url="javascript:alert(1)<!here>"),
+    )
+    message = slack.render(body)
+    everything = "".join(texts(message))
+    assert "<" not in everything
+    assert ">" not in everything
+    assert "&lt;!channel&gt;" in everything
+    (output,) = [text for text in texts(message) if text.startswith("```")]
+    assert output.count("```") == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["https://wiki.test/a b", "wiki.test", "https://wiki.test/" + "x" * 3000]
+)
+def test_a_runbook_that_is_no_link_is_shown_as_text(url: str) -> None:
+    message = slack.render(payload(alerts=builders.alerts(runbook_url=url)))
+    (runbook,) = [text for text in texts(message) if text.startswith("*Runbook*")]
+    assert "<" not in runbook
+
+
+def test_a_pipe_in_a_runbook_does_not_rename_the_link() -> None:
+    message = slack.render(payload(alerts=builders.alerts(runbook_url="https://a.test/|x")))
+    assert "*Runbook*\n<https://a.test/%7Cx>" in texts(message)
+
+
+def test_of_long_output_the_end_is_kept() -> None:
+    message = slack.render(payload(execution=failed(message="start" + "x" * 5000 + "the end")))
+    (output,) = [text for text in texts(message) if text.startswith("```")]
+    assert output.endswith("the end\n```")
+    assert "start" not in output
+
+
+@given(
+    text=st.text(alphabet=st.sampled_from("a<>&`\n…🔴"), max_size=4000),
+    transition=st.sampled_from(incidents.Transition),
+)
+def test_slack_would_take_any_message(text: str, transition: incidents.Transition) -> None:
+    body = payload(
+        found=builders.finding(message=text, reason=text),
+        transition=transition,
+        solved_after=timedelta(minutes=1) if transition in incidents.ENDS else None,
+        execution=failed(message=text, job_name=text),
+        alerts=builders.alerts(owner=text, runbook_url="https://a.test/" + text),
+        suppressed=1,
+    )
+    body["cronjob"] |= {"namespace": "n" * 63, "name": "j" * 150, "group": text}
+    message = slack.render(body)
+    assert 0 < len(header(message)) <= 150
+    assert 0 < len(message["text"]) <= 3000
+    (attachment,) = message["attachments"]
+    assert len(attachment["blocks"]) <= 50
+    for block in attachment["blocks"]:
+        for item in block.get("fields", []) + block.get("elements", []):
+            assert 0 < len(item["text"]) <= 2000
+        if "text" in block:
+            assert 0 < len(block["text"]["text"]) <= 3000
+        assert len(block.get("fields", [])) <= 10
+
+
+@given(text=st.text(alphabet="a<>&", max_size=60), limit=st.integers(5, 80))
+def test_escaped_text_is_cut_between_characters(text: str, limit: int) -> None:
+    escaped = slack.escape(text, limit)
+    assert len(escaped) <= limit
+    whole = escaped.removesuffix("…").replace("&lt;", "<").replace("&gt;", ">")
+    assert text.startswith(whole.replace("&amp;", "&"))
+
+
+def test_a_payload_of_a_later_version_is_still_shown() -> None:
+    body = payload() | {"type": "incident.escalated"}
+    body["incident"] |= {"kind": "silent", "severity": "fatal", "openedAt": "yesterday"}
+    assert header(slack.render(body)) == "⚪ FATAL: shop/backup silent"
+
+
+def test_an_address_is_required() -> None:
+    with pytest.raises(errors.InvalidSpec, match="write webhookURLSecretRef"):
+        channel.read({})
+
+
+def test_a_wrong_address_is_refused_without_repeating_it() -> None:
+    with pytest.raises(errors.InvalidSpec) as refused:
+        channel.read({"webhookURL": "hooks.slack.com/services/T0/B0/secret"})
+    assert "secret" not in str(refused.value)
+    assert refused.value.reason == "InvalidURL"
