@@ -68,8 +68,8 @@ class Settings:
     kube_context: str | None  # outside a cluster: which kubeconfig context
 
 
-def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
+def load(environment: Mapping[str, str] | None = None, *, needs_database: bool = True) -> Settings:
+    """Read the settings; without `needs_database` the DSN may be absent (then empty).
 
     Raises errors.InvalidSpec, naming the variable and what to write.
     """
@@ -85,7 +85,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         namespace=ours.get("NAMESPACE", "rollcall-system"),
         identity=ours.get("IDENTITY") or socket.gethostname(),
         lease_name=ours.get("LEASE_NAME", "rollcall-operator"),
-        database_dsn=_dsn(ours),
+        database_dsn=_dsn(ours, needed=needs_database),
         ingest_port=_port(ours, "INGEST_PORT", 8080),
         health_port=_port(ours, "HEALTH_PORT", 8081),
         log_level=ours.get("LOG_LEVEL", "INFO").upper(),
@@ -113,8 +113,10 @@ def _defaults(ours: Mapping[str, str]) -> policies.Defaults:
     )
 
 
-def _dsn(ours: Mapping[str, str]) -> str:
+def _dsn(ours: Mapping[str, str], *, needed: bool) -> str:
     dsn = ours.get("DATABASE_DSN") or _file(ours, "DATABASE_DSN_FILE")
+    if not dsn and not needed:
+        return ""
     if not dsn:
         raise errors.InvalidSpec(
             "MissingSetting",

@@ -86,13 +86,18 @@ class Converger:
         return self._plan(tracked, injection.Obstacle(reason=_IMAGE, message=message))
 
     async def converge(
-        self, key: Key, tracked: Object, row: ports.JobRow, *, was_refused: bool
+        self,
+        key: Key,
+        tracked: Object,
+        row: ports.JobRow,
+        plan: manifests.Plan,
+        *,
+        was_refused: bool,
     ) -> Result:
         """Bring one CronJob to its plan.
 
         Raises errors.InvalidSpec, errors.Refused, errors.Conflict, errors.Unavailable.
         """
-        plan = self.plan(tracked)
         child = self._inventory.child(key)
         if was_refused or not (child and _is_settled(child, row, plan)):
             answer = await self._admission.ask(plan, self._plan(tracked, _TRIAL))

@@ -159,7 +159,7 @@ class Intake:
             return
         self._namespaces[name] = labels
         for key in self._inventory.tracked_keys():
-            if key.namespace == name and self._wanted(key):
+            if key.namespace == name and self._inventory.channels(key):
                 self._reconcile(key)
 
     def _namespace_gone(self, body: Object) -> None:
@@ -179,9 +179,5 @@ class Intake:
 
     def _reconcile_naming(self, channel: str) -> None:
         for key in self._inventory.tracked_keys():
-            if channel in self._wanted(key):
+            if channel in self._inventory.channels(key):
                 self._reconcile(key)
-
-    def _wanted(self, key: inventory.Key) -> list[str]:
-        wanted = fields.mapping(self._inventory.tracked(key), "spec", "alerts").get("channels")
-        return wanted if isinstance(wanted, list) else []

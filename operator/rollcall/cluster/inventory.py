@@ -1,9 +1,11 @@
 """The latest TrackedCronJobs, and what we need of their CronJobs.
 
-Filled by watches and full lists. An older reading never replaces a newer one of the same object;
+Bodies are kept as JSON: a tenth of the memory of dictionaries, and nobody can change them by
+accident. Filled by watches and full lists. An older reading never replaces a newer one of the same object;
 what is decided on it is checked against the API server before anything is written.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -42,18 +44,36 @@ class Child:
         return self.tracked_uid == tracked_uid == self.owner_uid
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """A TrackedCronJob; `wishes` is all of it that is reconciled, apart from the spec's content."""
+
+    uid: str
+    version: int
+    wishes: tuple[object, ...]
+    channels: tuple[str, ...]
+    raw: bytes
+
+
 class Inventory:
     """All that is known of this cluster's objects of ours."""
 
     def __init__(self, *, cluster: str) -> None:
         self._cluster = cluster
-        self._tracked: dict[Key, Object] = {}
+        self._tracked: dict[Key, _Held] = {}
         self._children: dict[Key, Child] = {}
         self._keys: dict[UUID, Key] = {}
 
     def tracked(self, key: Key) -> Object | None:
-        """Return the TrackedCronJob."""
-        return self._tracked.get(key)
+        """Return the TrackedCronJob, a copy of its own for each caller."""
+        held = self._tracked.get(key)
+        body: Object | None = json.loads(held.raw) if held else None
+        return body
+
+    def channels(self, key: Key) -> tuple[str, ...]:
+        """Return the AlertChannels that a job names."""
+        held = self._tracked.get(key)
+        return held.channels if held else ()
 
     def child(self, key: Key) -> Child | None:
         """Return what is known of the CronJob."""
@@ -73,24 +93,25 @@ class Inventory:
 
     def id_of(self, body: Mapping[str, Any]) -> UUID:
         """Return the id of the row of this TrackedCronJob."""
-        return ids.cronjob_id(cluster=self._cluster, uid=body["metadata"]["uid"])
+        return self._id(body["metadata"]["uid"])
 
     def put(self, body: Object) -> bool:
         """Keep a TrackedCronJob; True if something that is reconciled differs from before."""
-        key, before = key_of(body), self._tracked.get(key_of(body))
-        if before and _same(before, body) and version_of(before) > version_of(body):
+        key, held = key_of(body), _hold(body)
+        before = self._tracked.get(key)
+        if before and before.uid == held.uid and before.version > held.version:
             return False
-        self._tracked[key] = _trimmed(body)
-        if before and not _same(before, body):
-            self._keys.pop(self.id_of(before), None)
-        self._keys[self.id_of(body)] = key
-        return before is None or _wishes(before) != _wishes(body)
+        self._tracked[key] = held
+        if before and before.uid != held.uid:
+            self._keys.pop(self._id(before.uid), None)
+        self._keys[self._id(held.uid)] = key
+        return before is None or (before.uid, before.wishes) != (held.uid, held.wishes)
 
     def drop(self, key: Key) -> None:
         """Forget a TrackedCronJob."""
         before = self._tracked.pop(key, None)
         if before:
-            self._keys.pop(self.id_of(before), None)
+            self._keys.pop(self._id(before.uid), None)
 
     def put_child(self, body: Mapping[str, Any]) -> bool:
         """Keep a CronJob; True if it is another one, or was changed by somebody."""
@@ -109,6 +130,9 @@ class Inventory:
         del self._children[key]
         return True
 
+    def _id(self, uid: str) -> UUID:
+        return ids.cronjob_id(cluster=self._cluster, uid=uid)
+
 
 def key_of(body: Mapping[str, Any]) -> Key:
     """Return where an object is."""
@@ -116,24 +140,21 @@ def key_of(body: Mapping[str, Any]) -> Key:
     return Key(str(metadata.get("namespace")), str(metadata.get("name")))
 
 
-def _trimmed(body: Object) -> Object:
+def _hold(body: Object) -> _Held:
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     annotations = fields.mapping(metadata, "annotations")
     if annotations:
         metadata["annotations"] = {
             key: value for key, value in annotations.items() if key != _LAST_APPLIED
         }
-    return {**body, "metadata": metadata}
-
-
-def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    return fields.text(left, "metadata", "uid") == fields.text(right, "metadata", "uid")
-
-
-def _wishes(body: Mapping[str, Any]) -> tuple[object, ...]:
-    metadata = fields.mapping(body, "metadata")
-    return tuple(
-        metadata.get(name) for name in ("uid", "generation", "labels", "deletionTimestamp")
+    labels = sorted(fields.mapping(metadata, "labels").items())
+    wanted = fields.mapping(body, "spec", "alerts").get("channels")
+    return _Held(
+        uid=metadata["uid"],
+        version=version_of(body),
+        wishes=(metadata.get("generation"), tuple(labels), metadata.get("deletionTimestamp")),
+        channels=tuple(wanted) if isinstance(wanted, list) else (),
+        raw=json.dumps({**body, "metadata": metadata}).encode(),
     )
 
 

@@ -115,10 +115,10 @@ class Reconciler:
 
     async def _converge(self, key: Key, tracked: Object) -> converge.Result:
         policies.read(fields.mapping(tracked, "spec"), self._settings.defaults)
-        self._converger.plan(tracked)
+        plan = self._converger.plan(tracked)
         row = await self._registered(key, tracked)
         refused = self._was_refused(tracked)
-        result = await self._converger.converge(key, tracked, row, was_refused=refused)
+        result = await self._converger.converge(key, tracked, row, plan, was_refused=refused)
         if result.applied:
             await self._write_applied(key, row, result.applied)
         return result

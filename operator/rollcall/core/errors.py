@@ -1,14 +1,14 @@
 """Rollcall's own errors.
 
-    RollcallError
-    ├── InvalidSpec            a TrackedCronJob or AlertChannel that a person must change
-    ├── IllegalTransition      a state machine was asked for a step its table does not have
-    ├── Unavailable            a dependency does not answer now; trying again can help
-    │   ├── ClusterUnavailable    the Kubernetes API server
-    │   └── StoreUnavailable      Postgres
-    ├── Refused                the API server said no to this object; trying again cannot help
-    ├── Conflict               somebody else changed or made the object first
-    └── NotFound               the object does not exist
+RollcallError
+├── InvalidSpec            a TrackedCronJob or AlertChannel that a person must change
+├── IllegalTransition      a state machine was asked for a step its table does not have
+├── Unavailable            a dependency does not answer now; trying again can help
+│   ├── ClusterUnavailable    the Kubernetes API server
+│   └── StoreUnavailable      Postgres
+├── Refused                the API server said no to this object; trying again cannot help
+├── Conflict               somebody else changed or made the object first
+└── NotFound               the object does not exist
 """
 
 

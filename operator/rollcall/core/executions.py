@@ -159,7 +159,6 @@ def observe(execution: Execution, job: JobObservation, attempts: Sequence[Attemp
         return execution
     newest = _newest(attempts)
     started_at = _started_at(execution, job, attempts, status)
-    ended_at = job.ended_at if job.decided is not None else None
     reason, message = _explanation(job, newest, status)
     return replace(
         execution,
@@ -171,7 +170,7 @@ def observe(execution: Execution, job: JobObservation, attempts: Sequence[Attemp
         job_uid=job.job_uid,
         created_at=job.created_at,
         started_at=started_at,
-        ended_at=ended_at or execution.ended_at,
+        ended_at=_ended_at(execution, job, status),
         attempts=max(len(attempts), execution.attempts),
     )
 
@@ -208,6 +207,13 @@ def _started_at(
     if not seen and status is Status.SUCCEEDED and job.job_started_at:
         seen.append(job.job_started_at)  # it ran, and its pods went before we saw them
     return min(seen, default=None)
+
+
+def _ended_at(execution: Execution, job: JobObservation, status: Status) -> datetime | None:
+    if status in _OPEN:
+        return None  # also where a verdict about a run that nobody saw is corrected
+    earlier = execution.ended_at if execution.status is status else None
+    return job.ended_at or earlier
 
 
 def _explanation(

@@ -94,7 +94,12 @@ class Defaults:
     recovery_threshold: int = 1
 
 
-def defaults(rules: Mapping[str, Any] | None = None, **alerts: Any) -> Defaults:
+def defaults(
+    rules: Mapping[str, Any] | None = None,
+    *,
+    cooldown: timedelta = DEFAULT_COOLDOWN,
+    recovery_threshold: int = 1,
+) -> Defaults:
     """Read the installation's defaults: the built-in ones, replaced rule by rule.
 
     Raises errors.InvalidSpec.
@@ -103,7 +108,7 @@ def defaults(rules: Mapping[str, Any] | None = None, **alerts: Any) -> Defaults:
     for name, raw in (rules or {}).items():
         kind = _kind(name)
         known[kind] = _rule(kind, raw, known[kind])
-    return Defaults(rules=known, **alerts)
+    return Defaults(rules=known, cooldown=cooldown, recovery_threshold=recovery_threshold)
 
 
 def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:

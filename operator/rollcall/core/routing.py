@@ -28,9 +28,10 @@ class Requirement:
                 return self.key in labels
             case "DoesNotExist":
                 return self.key not in labels
-        raise errors.InvalidSpec(
-            "InvalidSelector", f"{self.operator}: write In, NotIn, Exists or DoesNotExist"
-        )
+            case _:
+                raise errors.InvalidSpec(
+                    "InvalidSelector", f"{self.operator}: write In, NotIn, Exists or DoesNotExist"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

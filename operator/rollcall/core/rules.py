@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import durations, executions, policies, schedule
+from rollcall.core import durations, schedule
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.policies import AUTO, Kind, Policy, Severity
 

@@ -93,9 +93,7 @@ class Verdict:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
-def expected(
-    revisions: Sequence[Revision], *, after: datetime, until: datetime
-) -> Iterator[Slot]:
+def expected(revisions: Sequence[Revision], *, after: datetime, until: datetime) -> Iterator[Slot]:
     """Yield the expected slots in (after, until], in order; `revisions` are in order of time."""
     for position, revision in enumerate(revisions):
         following = revisions[position + 1] if position + 1 < len(revisions) else None
@@ -113,7 +111,7 @@ def next_after(revisions: Sequence[Revision], after: datetime) -> datetime | Non
 
 
 def first_expected(revisions: Sequence[Revision]) -> datetime | None:
-    """Return the first expected slot since the job was created or resumed, if it is not suspended."""
+    """Return the first expected slot since creation or resumption; None while suspended."""
     begin = None
     for revision in reversed(revisions):
         if revision.suspended:
@@ -150,9 +148,7 @@ def judge(
     return _missed(slot, cronjob, events)
 
 
-def _missed(
-    slot: Slot, cronjob: CronJobReading | None, events: Sequence[EventReading]
-) -> Verdict:
+def _missed(slot: Slot, cronjob: CronJobReading | None, events: Sequence[EventReading]) -> Verdict:
     reason, message = _cause(slot, cronjob, events)
     return Verdict(status=executions.Status.MISSED, reason=reason, message=message)
 
@@ -175,9 +171,7 @@ def _cause(
     return "NotStarted", f"no Job was created within {waited}, and no Event says why"
 
 
-def _blocker(
-    slot: Slot, runs: Sequence[executions.Execution]
-) -> executions.Execution | None:
+def _blocker(slot: Slot, runs: Sequence[executions.Execution]) -> executions.Execution | None:
     if slot.revision.concurrency != "Forbid":
         return None
     for run in runs:

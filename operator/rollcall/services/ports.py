@@ -125,6 +125,9 @@ class Registry(Protocol):
     async def mark_deleted(self, cronjob_id: UUID, at: datetime) -> None:
         """Close the row; its history stays."""
 
+    async def owner(self, cronjob_id: UUID) -> str | None:
+        """Return the UID of the CronJob as applied; None without one, or for a deleted job."""
+
     async def registered(self, cluster: str) -> Sequence[JobRow]:
         """Return all rows of this cluster that are not deleted."""
 

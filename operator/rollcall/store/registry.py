@@ -73,6 +73,11 @@ class Registry:
             .values(deleted_at=at)
         )
 
+    async def owner(self, cronjob_id: UUID) -> str | None:
+        """Return the UID of the CronJob as applied; None without one, or for a deleted job."""
+        row = await self._row(cronjob_id)
+        return row.cronjob_uid if row and row.deleted_at is None else None
+
     async def registered(self, cluster: str) -> Sequence[ports.JobRow]:
         """Return all rows of this cluster that are not deleted."""
         rows = await self.connection.execute(

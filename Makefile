@@ -1,0 +1,68 @@
+# Everything that people and CI do here. Each target installs what it needs; `make help` explains.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+BIN := .venv/bin
+# New whenever the pinned packages or our own metadata change.
+VENV := .venv/.installed
+TYPED := operator/rollcall sidecar/rollcall_sidecar tests/support hack
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## A real cluster, Rollcall, five jobs and the alerts that they cause
+	python3 hack/cluster up rollcall-demo
+	python3 hack/cluster images rollcall-demo
+	python3 hack/deploy.py rollcall-demo
+	python3 hack/demo.py rollcall-demo
+
+.PHONY: demo-down
+demo-down: ## Remove the demo; only the cache stays
+	python3 hack/cluster down rollcall-demo
+
+.PHONY: test
+test: check ## Everything: check, the chart, and all cases on a real cluster
+	python3 hack/cluster up rollcall-test
+	$(BIN)/pytest tests/chart
+	python3 hack/cluster images rollcall-test
+	python3 hack/deploy.py rollcall-test
+	$(BIN)/pytest tests/e2e -n 8
+
+.PHONY: check
+check: $(VENV) ## Style, types, layers, unit and Postgres tests
+	bash hack/postgres.sh
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports
+	$(BIN)/python hack/manifests.py --check
+	$(BIN)/pytest tests/unit tests/integration -n 2
+
+.PHONY: fmt
+fmt: $(VENV) ## Put the code into its form and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: manifests
+manifests: $(VENV) ## Write what follows from crds/ and values.yaml into the chart
+	$(BIN)/python hack/manifests.py
+
+.PHONY: dev
+dev: $(VENV) ## A temporary Postgres and the api process, restarted at every change
+	bash hack/postgres.sh
+	$(BIN)/python hack/dev.py
+
+.PHONY: lock
+lock: $(VENV) ## Pin the newest packages that fit pyproject.toml, with hashes
+	$(LOCK) --upgrade --extra server --extra dev --output-file requirements/dev.txt
+	$(LOCK) --extra server --constraint requirements/dev.txt --output-file requirements/server.txt
+
+$(VENV): requirements/dev.txt pyproject.toml hack/venv.sh
+	bash hack/venv.sh .venv
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m rollcall`."""
+
+from rollcall.cli.main import main
+
+main()

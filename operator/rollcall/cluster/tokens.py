@@ -1,0 +1,116 @@
+"""Tokens of pods, checked by the API server (TokenReview) and remembered by their hash.
+
+Invariants:
+- No token is kept or logged, only its SHA-256.
+- An answer counts for a minute at most. Only while the API server does not answer does a yes count
+  for ten, so that its outage silences nobody who was known.
+- Refused tokens are kept apart, so that garbage cannot push out the good ones.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+
+from rollcall.cluster import client, fields
+from rollcall.core import errors, names
+from rollcall.services import recent, reporters
+
+PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
+TIMEOUT = 3.0  # seconds; a sidecar waits for 5 in all
+FRESH = 60.0  # seconds; a deleted pod's token is good for no longer than this
+OUTAGE = 600.0  # seconds
+REFUSED = 5.0  # seconds
+# After a failure nobody asks for this long: in an outage each would wait for the same time-out.
+PAUSE = 2.0  # seconds
+RETRY_AFTER = 5.0  # seconds
+SIZE = 20_000  # tokens; about 0.5 KB each
+LARGEST = 16 * 1024  # characters; a service-account token has about 1,200
+_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_ACCOUNT = "system:serviceaccount:"
+_POD = "authentication.kubernetes.io/pod-"
+
+
+class Tokens:
+    """services.reporters.Reviewer on the API server."""
+
+    def __init__(
+        self, *, kube: client.KubeClient, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._paused_until = 0.0
+        self._good = recent.Recent[bytes, reporters.Caller](lifetime=OUTAGE, size=SIZE, clock=clock)
+        self._bad = recent.Recent[bytes, bool](lifetime=REFUSED, size=SIZE, clock=clock)
+
+    async def review(self, token: str) -> reporters.Caller | None:
+        """Return whose token it is, None if it is not good for us.
+
+        Raises errors.ClusterUnavailable if the API server does not answer and the token is new.
+        """
+        if len(token) > LARGEST or not _JWT.fullmatch(token):
+            return None
+        key = hashlib.sha256(token.encode()).digest()
+        caller = self._good.get(key, within=FRESH)
+        if caller or self._bad.get(key):
+            return caller
+        try:
+            caller = await self._ask(token)
+        except errors.ClusterUnavailable:
+            known = self._good.get(key)
+            if known is None:
+                raise
+            return known
+        self._keep(key, caller)
+        return caller
+
+    def _keep(self, key: bytes, caller: reporters.Caller | None) -> None:
+        if caller:
+            self._good.put(key, caller)
+        else:
+            self._good.drop(key)
+            self._bad.put(key, True)  # noqa: FBT003 - membership is what counts
+
+    async def _ask(self, token: str) -> reporters.Caller | None:
+        if self._clock() < self._paused_until:
+            raise errors.ClusterUnavailable("tokens cannot be checked", retry_after=RETRY_AFTER)
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [names.TOKEN_AUDIENCE]},
+        }
+        try:
+            answer = await self._kube.request("POST", PATH, body=body, timeout=TIMEOUT)
+        except errors.RollcallError as error:
+            # Refused too: that we may not ask says nothing about the token.
+            self._paused_until = self._clock() + PAUSE
+            raise errors.ClusterUnavailable(
+                f"tokens cannot be checked: {error}", retry_after=RETRY_AFTER
+            ) from error
+        return caller_of(answer)
+
+
+def caller_of(review: client.Object) -> reporters.Caller | None:
+    """Read the answer to a TokenReview; None if the token is not good for our audience."""
+    status = fields.mapping(review, "status")
+    audiences = status.get("audiences")
+    if status.get("authenticated") is not True or not isinstance(audiences, list):
+        return None
+    if names.TOKEN_AUDIENCE not in audiences:
+        return None
+    user = fields.text(status, "user", "username") or ""
+    return reporters.Caller(user=user, pod=_pod(user, fields.mapping(status, "user", "extra")))
+
+
+def _pod(user: str, extra: object) -> reporters.Pod | None:
+    namespace, _, account = user.removeprefix(_ACCOUNT).partition(":")
+    name, uid = _only(extra, _POD + "name"), _only(extra, _POD + "uid")
+    if not (user.startswith(_ACCOUNT) and namespace and account and name and uid):
+        return None
+    return reporters.Pod(namespace=namespace, name=name, uid=uid)
+
+
+def _only(extra: object, key: str) -> str | None:
+    values = fields.mapping(extra).get(key)
+    one = values[0] if isinstance(values, list) and len(values) == 1 else None
+    return one if isinstance(one, str) and one else None

@@ -1,0 +1,71 @@
+"""Every metric, declared once.
+
+Label sets are closed: no label takes a value that people choose, except the names of channels.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from rollcall import __version__
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        build = Gauge("rollcall_build_info", "Version", ["version"], registry=self.registry)
+        build.labels(version=__version__).set(1)
+        self.leader = Gauge("rollcall_leader", "1 while this process leads", registry=self.registry)
+        self.observed_through = Gauge(
+            "rollcall_observed_through_timestamp_seconds",
+            "Until when the cluster was seen",
+            registry=self.registry,
+        )
+        self.sweep_lag = Gauge(
+            "rollcall_sweep_lag_seconds",
+            "Time since the last sweep that went through",
+            registry=self.registry,
+        )
+        self.observations_waiting = Gauge(
+            "rollcall_observations_waiting_seconds",
+            "Age of the oldest reading that is not written yet",
+            registry=self.registry,
+        )
+        self.corrections = Counter(
+            "rollcall_resync_corrections",
+            "Objects that a full list had and no watch had delivered",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.notifications = Counter(
+            "rollcall_notifications",
+            "Tries to deliver",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
+        self.reports = Counter(
+            "rollcall_ingest_reports", "Reports of sidecars", ["outcome"], registry=self.registry
+        )
+        self.batch_seconds = Histogram(
+            "rollcall_ingest_batch_seconds",
+            "Time from a batch's begin to its commit",
+            registry=self.registry,
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+        )
+
+    def corrected(self, kind: str, count: int) -> None:
+        """Count corrections of a full list."""
+        self.corrections.labels(kind=kind).inc(count)
+
+    def sent(self, channel: str, outcome: str) -> None:
+        """Count a try to deliver."""
+        self.notifications.labels(channel=channel, outcome=outcome).inc()
+
+    def reported(self, outcome: str) -> None:
+        """Count a report of a sidecar."""
+        self.reports.labels(outcome=outcome).inc()
+
+    def batched(self, seconds: float, size: int) -> None:
+        """Keep how long a batch took."""
+        del size
+        self.batch_seconds.observe(seconds)

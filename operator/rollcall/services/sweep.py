@@ -1,0 +1,84 @@
+"""Every second: which jobs are due for a look? Costs what is due, not what exists."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from rollcall.core import errors
+from rollcall.services import ports
+
+logger = logging.getLogger(__name__)
+
+EVERY = 1.0  # seconds
+AT_ONCE = 100  # jobs per sweep
+SIDE_BY_SIDE = 4
+POISONED_FOR = timedelta(minutes=5)
+
+
+class Looks(Protocol):
+    """Who looks at one job."""
+
+    async def evaluate(self, cronjob_id: UUID) -> None:
+        """Take one look."""
+
+    async def postpone(self, cronjob_id: UUID, by: timedelta) -> None:
+        """Look again later."""
+
+
+class Sweep:
+    """Looks at due jobs while we see; `swept_at` is the end of the last sweep that went through."""
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        evaluator: Looks,
+        cluster: str,
+        is_clear: Callable[[], bool],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._evaluator = evaluator
+        self._cluster = cluster
+        self._is_clear = is_clear
+        self._clock = clock
+        self.swept_at: datetime | None = None
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except errors.Unavailable as error:
+                logger.warning("the sweep waits", extra={"error": str(error)})
+            await asyncio.sleep(EVERY)
+
+    async def sweep(self) -> None:
+        """Look at everything that is due now, unless we are blind."""
+        if not self._is_clear():
+            return
+        due = await self._store.run(lambda tx: tx.schedule.due(self._cluster, AT_ONCE))
+        gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def look(cronjob_id: UUID) -> None:
+            async with gate:
+                await self._look(cronjob_id)
+
+        async with asyncio.TaskGroup() as group:
+            for cronjob_id in due:
+                group.create_task(look(cronjob_id))
+        self.swept_at = self._clock()
+
+    async def _look(self, cronjob_id: UUID) -> None:
+        try:
+            await self._evaluator.evaluate(cronjob_id)
+        except errors.Unavailable as error:
+            logger.warning(
+                "look postponed", extra={"cronjob_id": str(cronjob_id), "error": str(error)}
+            )
+        except Exception:
+            logger.exception("look failed", extra={"cronjob_id": str(cronjob_id)})
+            await self._evaluator.postpone(cronjob_id, POISONED_FOR)

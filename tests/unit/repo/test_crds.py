@@ -1,0 +1,218 @@
+"""The schemas say what the code that reads the objects says; generated files are up to date."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollcall.cluster import channel_specs, paths
+from rollcall.core import durations, health, names, policies, routing, tracking
+from rollcall.notify import http, registry
+from support import clocks, definitions
+
+Object = dict[str, Any]
+
+PLURALS = ("trackedcronjobs", "alertchannels")
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_names_are_those_that_the_operator_asks_for(plural: str) -> None:
+    spec = definitions.load(plural)["spec"]
+    assert spec["names"]["plural"] == plural
+    assert spec["group"] == names.GROUP
+    assert definitions.version(plural)["name"] == names.VERSION
+    path = {"trackedcronjobs": paths.TRACKED, "alertchannels": paths.CHANNELS}[plural]
+    assert path.endswith(f"/{names.GROUP}/{names.VERSION}/{plural}")
+    assert definitions.load("trackedcronjobs")["spec"]["names"]["kind"] == names.KIND
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_every_field_is_explained_and_none_has_a_default(plural: str) -> None:
+    for path, field in definitions.nodes(definitions.part(plural, "spec"), "spec"):
+        assert "default" not in field, path
+        assert path.endswith("[]") or field.get("description"), path
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_every_refusal_by_a_rule_says_what_to_write(plural: str) -> None:
+    schema = definitions.version(plural)["schema"]["openAPIV3Schema"]
+    for path, field in definitions.nodes(schema):
+        assert "pattern" not in field, path  # its message would be the regular expression
+        for rule in field.get("x-kubernetes-validations", ()):
+            assert "write" in rule["message"], path
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_every_text_that_a_person_writes_is_bounded(plural: str) -> None:
+    for path, field in definitions.nodes(definitions.part(plural, "spec"), "spec"):
+        if field["type"] == "string":
+            assert "maxLength" in field or "enum" in field, path
+        if field["type"] == "array":
+            assert "maxItems" in field, path
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_columns_and_selectors_look_at_fields_of_the_schema(plural: str) -> None:
+    version = definitions.version(plural)
+    looked_at = [column["jsonPath"] for column in version["additionalPrinterColumns"]]
+    looked_at += [field["jsonPath"] for field in version.get("selectableFields", ())]
+    known = {path for path, _ in definitions.nodes(version["schema"]["openAPIV3Schema"])}
+    for path in looked_at:
+        plain = re.sub(r"\[[^]]*\]", "[]", path).removeprefix(".")
+        assert plain in known or plain == "metadata.creationTimestamp", path
+
+
+def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
+    rules = definitions.part("trackedcronjobs", "spec", "rules")["properties"]
+    assert rules.keys() == set(policies.Kind)
+    for kind, rule in rules.items():
+        assert rule["properties"].keys() == {"enabled", *policies.Severity}, kind
+        for severity in policies.Severity:
+            threshold = rule["properties"][severity]
+            counted = policies.Kind(kind) in policies.COUNTED
+            assert threshold["type"] == ("integer" if counted else "string"), kind
+            auto = "'auto'" in str(threshold.get("x-kubernetes-validations"))
+            assert auto == (policies.Kind(kind) in policies.WITH_AUTO), kind
+
+
+def test_durations_have_the_bound_that_the_code_has() -> None:
+    cooldown = definitions.part("trackedcronjobs", "spec", "alerts", "cooldown")
+    rules = str(cooldown["x-kubernetes-validations"])
+    assert f"<= {durations.LONGEST.total_seconds():.0f}" in rules
+    assert f"at most {durations.LONGEST.days}d" in rules
+
+
+def test_tracking_has_the_choices_and_bounds_that_the_code_has() -> None:
+    fields = definitions.part("trackedcronjobs", "spec", "tracking")["properties"]
+    assert set(fields["sidecar"]["enum"]) == set(tracking.Sidecar)
+    assert fields["port"]["minimum"] == tracking.LOWEST_PORT
+    assert fields["port"]["maximum"] == tracking.HIGHEST_PORT
+    assert str(tracking.DEFAULT_PORT) in fields["port"]["description"]
+    (rule,) = fields["heartbeatInterval"]["x-kubernetes-validations"]
+    shortest = durations.text(tracking.SHORTEST_HEARTBEAT)
+    longest = durations.text(tracking.LONGEST_HEARTBEAT)
+    assert f">= duration('{shortest}')" in rule["rule"]
+    assert f"<= duration('{longest}')" in rule["rule"]
+    assert f"from {shortest} to {longest}" in rule["message"]
+    default = durations.text(tracking.DEFAULT_HEARTBEAT)
+    assert f"means {default}" in fields["heartbeatInterval"]["description"]
+
+
+def test_health_has_the_words_that_the_code_has() -> None:
+    words = definitions.part("trackedcronjobs", "status", "health")["enum"]
+    assert set(words) == set(health.Health)
+
+
+def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
+    spec = definitions.part("alertchannels", "spec")["properties"]
+    client: Any = None
+    kinds = registry.factories(client, clocks.Clock())
+    others = {"severities", "kinds", "namespaceSelector", "cronjobSelector", "suspend"}
+    assert spec.keys() - others == kinds.keys()
+    assert _choices(spec["severities"]) == set(policies.Severity)
+    assert _choices(spec["kinds"]) == set(policies.Kind)
+    for default in routing.DEFAULT_SEVERITIES:
+        assert default in spec["severities"]["description"]
+    expressions = spec["cronjobSelector"]["properties"]["matchExpressions"]["items"]
+    assert set(expressions["properties"]["operator"]["enum"]) == {
+        "In",
+        "NotIn",
+        "Exists",
+        "DoesNotExist",
+    }
+    assert spec["webhook"]["properties"]["url"]["maxLength"] == http.LONGEST_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [
+        ({"webhook": {"url": "https://a.example"}}, {"url"}),
+        (
+            {
+                "webhook": {
+                    "urlSecretRef": {"name": "a", "key": "b"},
+                    "signingSecretRef": {"name": "a", "key": "c"},
+                }
+            },
+            {"url", "signing"},
+        ),
+        ({"slack": {"webhookURLSecretRef": {"name": "a", "key": "b"}}}, {"webhookURL"}),
+    ],
+    ids=["webhook", "webhook-with-secrets", "slack"],
+)
+def test_a_channel_of_the_schema_is_one_that_the_code_reads(
+    section: Object, settings: set[str]
+) -> None:
+    definitions.check(definitions.part("alertchannels", "spec"), section)
+    body = {"metadata": {"name": "a"}, "spec": section}
+    spec = channel_specs.read(body, frozenset({"webhook", "slack"}))
+    assert spec.settings.keys() == settings
+
+
+def test_generated_files_are_up_to_date() -> None:
+    done = _manifests("--check")
+    assert (done.returncode, done.stdout) == (0, ""), "run: make manifests"
+
+
+@pytest.mark.parametrize(
+    ("path", "addition", "written"),
+    [
+        ("crds/alertchannels.yaml", "# more\n", "templates/crds/alertchannels.yaml"),
+        ("charts/rollcall/values.yaml", "# Something new.\nnewcomer: 1\n", "README.md"),
+        ("charts/rollcall/README.md", "", None),
+        ("charts/rollcall/templates/crds/old.yaml", "kind: Old\n", "templates/crds/old.yaml"),
+    ],
+    ids=["crd", "value", "nothing", "surplus"],
+)
+def test_a_change_of_a_source_is_noticed_and_written_once(
+    tmp_path: Path, path: str, addition: str, written: str | None
+) -> None:
+    _copy(tmp_path)
+    with (tmp_path / path).open("a") as file:
+        file.write(addition)
+    expected = f"charts/rollcall/{written}\n" if written else ""
+    noticed = _manifests("--check", "--root", str(tmp_path))
+    assert (noticed.returncode, noticed.stdout) == (1 if written else 0, expected)
+    assert _manifests("--root", str(tmp_path)).stdout == expected
+    assert _manifests("--check", "--root", str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "addition", "complaint"),
+    [
+        ("crds/alertchannels.yaml", "# {{ braces }}\n", "Helm would take for a template"),
+        ("charts/rollcall/values.yaml", "\nnewcomer: 1\n", "newcomer has no comment above it"),
+        ("charts/rollcall/README.md", "<!-- end of values -->\n", "once each"),
+    ],
+    ids=["braces", "unexplained-value", "marks"],
+)
+def test_a_source_that_nothing_can_be_written_from_is_named(
+    tmp_path: Path, path: str, addition: str, complaint: str
+) -> None:
+    _copy(tmp_path)
+    with (tmp_path / path).open("a") as file:
+        file.write(addition)
+    done = _manifests("--root", str(tmp_path))
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+def _manifests(*arguments: str) -> subprocess.CompletedProcess[str]:
+    script = definitions.ROOT / "hack/manifests.py"
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def _copy(target: Path) -> None:
+    for folder in ("crds", "charts/rollcall"):
+        shutil.copytree(definitions.ROOT / folder, target / folder)
+
+
+def _choices(field: Object) -> Iterable[str]:
+    return set(field["items"]["enum"])
