@@ -287,7 +287,6 @@ async def api(settings: config.Settings) -> None:
             store=store,
             reviewer=tokens.Tokens(kube=kube),
             lookup=lookup.Lookup(kube=kube),
-            record=observe.record,
             cluster=settings.cluster,
             on_outcome=metrics.reported,
             on_batch=metrics.batched,

@@ -25,12 +25,12 @@ def test_the_chart_is_of_the_same_version_as_the_program() -> None:
 
 @pytest.mark.parametrize("version", ["1.33.0", "1.33.4-gke.1134000", "1.36.3", "1.40.0"])
 def test_clusters_from_1_33_on_are_accepted(helm: charts.Helm, version: str) -> None:
-    assert helm.render({}, "--kube-version", version).objects
+    assert helm.render(kubernetes=version).objects
 
 
 def test_older_clusters_are_refused(helm: charts.Helm) -> None:
     with pytest.raises(charts.HelmError, match=re.escape("1.33.0")):
-        helm.render({}, "--kube-version", "1.32.9")
+        helm.render(kubernetes="1.32.9")
 
 
 def test_rendering_twice_gives_the_same(helm: charts.Helm) -> None:

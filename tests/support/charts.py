@@ -98,9 +98,15 @@ class Helm:
         return done.stdout
 
     def render(
-        self, values: Object | None = None, *options: str, name: str = "rollcall", **where: Path
+        self,
+        values: Object | None = None,
+        *,
+        name: str = "rollcall",
+        kubernetes: str = "1.33.0",
+        chart: Path = CHART,
     ) -> Release:
-        text = self.run("template", name, *options, values=values, **where)
+        """Render for a cluster of this version."""
+        text = self.run("template", name, "--kube-version", kubernetes, values=values, chart=chart)
         found = tuple(body for body in yaml.safe_load_all(text) if body)
         return Release(objects=found)
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -80,6 +80,8 @@ class Watch:
             registry=self.registry,
             settings=settings(),
             standalone=True,
+            # Else kopf asks for the name of the user, and our user in a pod has none.
+            identity=cast("Any", "rollcall"),
             clusterwide=True,
             stop_flag=stop,
             ready_flag=ready,

@@ -1,8 +1,8 @@
 """The latest TrackedCronJobs, and what we need of their CronJobs.
 
-Bodies are kept as JSON: a tenth of the memory of dictionaries, and nobody can change them by
-accident. Filled by watches and full lists. An older reading never replaces a newer one of the same object;
-what is decided on it is checked against the API server before anything is written.
+Bodies are kept as JSON: a fifth of the memory of dictionaries, and nobody can change them by
+accident. Filled by watches and full lists; an older reading never replaces a newer one of the same
+object. What is decided on it is checked against the API server before anything is written.
 """
 
 import json

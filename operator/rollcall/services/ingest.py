@@ -161,7 +161,6 @@ class Ingest:
         store: ports.Store,
         reviewer: reporters.Reviewer,
         lookup: reporters.Lookup,
-        record: reporters.Record,
         cluster: str,
         on_outcome: Callable[[str], object] = _ignore,
         on_batch: Callable[[float, int], object] = _ignore,
@@ -169,7 +168,7 @@ class Ingest:
         self.on_outcome = on_outcome
         self._batcher = Batcher(store, on_batch=on_batch)
         self._reporters = reporters.Reporters(
-            store=store, reviewer=reviewer, lookup=lookup, record=record, cluster=cluster
+            store=store, reviewer=reviewer, lookup=lookup, cluster=cluster
         )
 
     async def report(self, token: str) -> ports.Identity:
@@ -183,4 +182,5 @@ class Ingest:
 
     async def close(self) -> None:
         """Finish what is under way; call it after the last request has been answered."""
+        await self._reporters.close()
         await self._batcher.close()

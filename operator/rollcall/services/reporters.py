@@ -3,19 +3,18 @@
 Invariants:
 - The token alone says who it is; nothing that the sender writes is looked at.
 - A dependency that does not answer never makes somebody a stranger: that is errors.Unavailable.
-- What a pod's labels claim is recorded only if Pod, Job and CronJob agree and what they name lives
-  in the token's own namespace: the namespace is the boundary of trust.
+- What a pod's labels claim counts only if Pod, Job and CronJob in the token's own namespace agree,
+  UID by UID: the namespace is the boundary of trust.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
-from uuid import UUID
 
-from rollcall.core import errors, executions, ids
-from rollcall.services import ports, recent
+from rollcall.core import errors, executions
+from rollcall.services import observe, ports, recent
 
 logger = logging.getLogger(__name__)
 
@@ -81,18 +80,6 @@ class Lookup(Protocol):
         """
 
 
-# services.observe.record
-Record = Callable[
-    [
-        ports.Store,
-        str,
-        Sequence[executions.JobObservation],
-        Sequence[tuple[str, executions.Attempt]],
-    ],
-    Awaitable[object],
-]
-
-
 class Reporters:
     """From tokens to identities; both answers are remembered for a short time."""
 
@@ -102,15 +89,14 @@ class Reporters:
         store: ports.Store,
         reviewer: Reviewer,
         lookup: Lookup,
-        record: Record,
         cluster: str,
     ) -> None:
         self._store = store
         self._reviewer = reviewer
         self._lookup = lookup
-        self._record = record
         self._cluster = cluster
         self._known = recent.Recent[str, ports.Identity](lifetime=KNOWN_FOR, size=MOST_KNOWN)
+        self._learning: dict[Pod, asyncio.Task[ports.Identity]] = {}
         self._refused = recent.Recent[str, str](lifetime=REFUSED_FOR, size=MOST_REFUSED)
 
     async def identify(self, token: str) -> ports.Identity:
@@ -123,62 +109,70 @@ class Reporters:
             raise Unauthenticated("the token is not valid for this api")
         if caller.pod is None:
             raise Forbidden("the token is not bound to a pod")
-        return self._known.get(caller.pod.uid) or await self._learn(caller.pod)
+        return self._known.get(caller.pod.uid) or await self._learned(caller.pod)
+
+    async def close(self) -> None:
+        """Wait for what is being asked."""
+        await asyncio.gather(*self._learning.values(), return_exceptions=True)
+
+    async def _learned(self, pod: Pod) -> ports.Identity:
+        """Ask once for all requests of a pod; a request that is given up ends nothing.
+
+        A statement under way on a server that hangs takes seconds to cancel, longer than the sender
+        waits.
+        """
+        task = self._learning.get(pod)
+        if task is None:
+            task = asyncio.create_task(self._learn(pod), name="ingest-identify")
+            self._learning[pod] = task
+            task.add_done_callback(lambda done: self._forget(pod, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, pod: Pod, done: asyncio.Task[ports.Identity]) -> None:
+        del self._learning[pod]
+        if not done.cancelled():
+            done.exception()  # all who waited for it may be gone
 
     async def _learn(self, pod: Pod) -> ports.Identity:
         refusal = self._refused.get(pod.uid)
         if refusal:
             raise Forbidden(refusal)
         try:
-            identity = await self._stored(pod) or await self._discover(pod)
+            identity = (await self._stored(pod))[0] or await self._discover(pod)
         except Forbidden as error:
             self._refused.put(pod.uid, str(error))
             raise
         self._known.put(pod.uid, identity)
         return identity
 
-    async def _stored(self, pod: Pod) -> ports.Identity | None:
+    async def _stored(self, pod: Pod) -> tuple[ports.Identity | None, datetime]:
+        """Return what the store knows of the pod, and the time."""
         async with self._store.transaction() as unit:
             identity = await unit.attempts.identify(pod.uid)
+            now = unit.now
         if identity and identity.namespace != pod.namespace:
             raise Forbidden("the pod's run belongs to another namespace")
-        return identity
+        return identity, now
 
     async def _discover(self, pod: Pod) -> ports.Identity:
         """Read the pod and its Job from the cluster, and record them as the operator would."""
         found = await self._lookup.find(pod)
         if found is None:
             raise Forbidden("the pod is not one of a TrackedCronJob")
-        registered, age = await self._registered(found)
-        if registered:
-            await self._try_record(found)
-            identity = await self._stored(pod)
-            if identity:
-                return identity
-        if age < YOUNG:
+        await self._record(found)
+        identity, now = await self._stored(pod)
+        if identity:
+            return identity
+        if now - found.job.created_at < YOUNG:
             raise errors.Unavailable("the run is not recorded yet", retry_after=YOUNG_RETRY)
         raise Forbidden("the pod's TrackedCronJob is not known here")
 
-    async def _registered(self, found: Found) -> tuple[bool, timedelta]:
-        """Return whether the job exists, in the namespace of its pod, and the Job's age."""
-        async with self._store.transaction() as unit:
-            summary = await unit.summary(self._cronjob_id(found))
-            age = unit.now - found.job.created_at
-        if summary is None or summary.row.deleted_at is not None:
-            return False, age
-        if summary.row.job.namespace != found.job.namespace:
-            raise Forbidden("the pod's labels name a TrackedCronJob of another namespace")
-        return True, age
-
-    async def _try_record(self, found: Found) -> None:
+    async def _record(self, found: Found) -> None:
         pods = [(found.job.tracked_uid, found.attempt)]
         try:
-            await self._record(self._store, self._cluster, [found.job], pods)
+            await observe.record(self._store, self._cluster, [found.job], pods)
         except errors.Unavailable:
             raise
         except errors.RollcallError:
             # Overtaken by the operator, or a slot that cannot be kept: the next look decides.
             logger.warning("run not recorded", extra={"job": found.job.job_name}, exc_info=True)
-
-    def _cronjob_id(self, found: Found) -> UUID:
-        return ids.cronjob_id(cluster=self._cluster, uid=found.job.tracked_uid)

@@ -1,0 +1,151 @@
+"""Installs the demo's receiver and jobs, waits for the alerts, and shows what came.
+
+It ends well when each broken job has caused exactly one opened alert and no other job any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import time
+from collections import Counter
+from string import Template
+from typing import Any
+
+import deploy
+
+DEMO = deploy.ROOT / "demo"
+SECRET = "demo-receiver"  # noqa: S105 - the name of one
+BROKEN = ("demo/failing", "demo/hanging", "demo-quota/blocked")
+ALERTS = f"/api/v1/namespaces/{deploy.NAMESPACE}/services/demo-receiver:8080/proxy/alerts"
+WAIT_SECONDS = 300
+SAY_SECONDS = 15
+
+
+def install(cluster: deploy.Target) -> None:
+    """Apply everything; what is there already stays as it is."""
+    here = ("--namespace", deploy.NAMESPACE)
+    if not cluster.kubectl("get", "secret", SECRET, *here, "--ignore-not-found", "-o", "name"):
+        key = f"--from-literal=signing={secrets.token_urlsafe(24)}"
+        cluster.kubectl("create", "secret", "generic", SECRET, key, *here)
+    cluster.kubectl("apply", "-f", "-", text=json.dumps(_script()))
+    image = deploy.images(cluster.name)["operator"]
+    # A new image would restart the receiver, which keeps the alerts in memory.
+    _apply(cluster, "receiver.yaml", _receiver_image(cluster) or image)
+    _apply(cluster, "jobs.yaml", image)
+    cluster.kubectl("rollout", "status", "deployment/demo-receiver", *here, "--timeout=3m")
+    ready = ("wait", "--for=condition=Ready", "alertchannel/demo-receiver", "--timeout=60s")
+    cluster.kubectl(*ready)
+
+
+def received(cluster: deploy.Target) -> list[dict[str, Any]]:
+    """Return the alerts that came, oldest first; none while the receiver cannot be asked."""
+    said = cluster.kubectl("get", "--raw", ALERTS, check=False)
+    alerts: list[dict[str, Any]] = json.loads(said) if said else []
+    return alerts
+
+
+def opened(alerts: list[dict[str, Any]]) -> Counter[str]:
+    """Count the problems told per job; a message that came twice is one."""
+    problems = {
+        (job["namespace"], job["name"], alert["payload"]["incident"]["id"])
+        for alert in alerts
+        if alert["payload"].get("type") == "incident.opened"
+        for job in [alert["payload"]["cronjob"]]
+    }
+    return Counter(f"{namespace}/{name}" for namespace, name, _ in problems)
+
+
+def wait(cluster: deploy.Target) -> list[dict[str, Any]]:
+    """Wait until every broken job has its alert, or until it takes too long."""
+    started, said = time.monotonic(), float(-SAY_SECONDS)
+    while True:
+        alerts = received(cluster)
+        waited = time.monotonic() - started
+        missing = [job for job in BROKEN if job not in opened(alerts)]
+        if not missing or waited > WAIT_SECONDS:
+            return alerts
+        if waited >= said + SAY_SECONDS:
+            said = waited
+            print(f"  {waited:4.0f} s  no alert yet for {', '.join(missing)}", flush=True)
+        time.sleep(1)
+
+
+def show(cluster: deploy.Target, alerts: list[dict[str, Any]]) -> None:
+    """Print the jobs, the alerts, and what to try next."""
+    print("\n$ kubectl get tcj -A")
+    print(cluster.kubectl("get", "trackedcronjobs", "--all-namespaces"))
+    print("Alerts received so far:")
+    for alert in alerts:
+        print(f"  {alert['receivedAt'][11:19]} {alert['line']}")
+    print(_NEXT.substitute(context=cluster.context, system=deploy.NAMESPACE))
+
+
+def verdict(alerts: list[dict[str, Any]]) -> str | None:
+    """Say what is wrong with the alerts, None if nothing is."""
+    found = opened(alerts)
+    wrong = [
+        f"{job}: {found[job]} opened alerts instead of {int(job in BROKEN)}"
+        for job in sorted({*BROKEN, *found})
+        if found[job] != (job in BROKEN)
+    ]
+    return "; ".join(wrong) or None
+
+
+def _apply(cluster: deploy.Target, name: str, image: str) -> None:
+    text = Template((DEMO / name).read_text()).substitute(image=image)
+    cluster.kubectl("apply", "-f", "-", text=text)
+
+
+def _receiver_image(cluster: deploy.Target) -> str:
+    where = ("deployment", "demo-receiver", "--namespace", deploy.NAMESPACE)
+    path = "-o=jsonpath={.spec.template.spec.containers[0].image}"
+    return cluster.kubectl("get", *where, "--ignore-not-found", path)
+
+
+def _script() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "demo-receiver", "namespace": deploy.NAMESPACE},
+        "data": {"receiver.py": (DEMO / "receiver/receiver.py").read_text()},
+    }
+
+
+_NEXT = Template("""
+What to try next:
+  kubectl config use-context $context
+  kubectl describe tcj -n demo failing          # conditions, the open incident, the last run
+  kubectl logs -n $system deploy/demo-receiver -f   # alerts as they come
+  kubectl patch tcj -n demo paused --type=merge -p '{"spec":{"suspend":false}}'
+  kubectl delete resourcequota -n demo-quota no-jobs    # the missed slots end: a resolve message
+  make demo-down                                # remove it all""")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", metavar="NAME")
+    try:
+        cluster = deploy.target(parser.parse_args().name)
+        print("installing five jobs and a receiver of alerts", flush=True)
+        install(cluster)
+        print("waiting for the alerts of three broken jobs; the hanging one takes longest")
+        alerts = wait(cluster)
+        show(cluster, alerts)
+    except deploy.DeployError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; `make demo` goes on, `make demo-down` removes it", file=sys.stderr)
+        return 130
+    wrong = verdict(alerts)
+    if wrong:
+        advice = f"look at: kubectl logs -n {deploy.NAMESPACE} deploy/rollcall-operator"
+        print(f"\nthe demo did not go as it should: {wrong}\n{advice}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
