@@ -1,7 +1,7 @@
 """The schemas on a real API server: what they let in, and what they tell a person to write instead.
 
-Nothing is stored: the server judges by dry run. The definitions are there before, from the chart;
-in an empty cluster they are created as they stand in `crds/`.
+The server judges by dry run. The definitions are there before, from the chart; in an empty cluster
+they are created as they stand in `crds/`.
 """
 
 import asyncio
@@ -87,8 +87,8 @@ class Server:
 
 
 @pytest.fixture
-def server(kube: client.KubeClient, namespace: str) -> Server:
-    return Server(kube, namespace)
+def server(kube: client.KubeClient) -> Server:
+    return Server(kube, "default")  # nothing is stored there
 
 
 def test_the_server_has_the_schemas_of_this_tree(definitions: list[Object]) -> None:
@@ -246,8 +246,8 @@ async def test_jobs_are_found_by_what_they_say_of_suspension(
     server: Server, kube: client.KubeClient, namespace: str
 ) -> None:
     path = f"/apis/{GROUP}/v1alpha1/namespaces/{namespace}/trackedcronjobs"
-    stored = await server.job(suspend=True)
-    await kube.create(path, {**stored, "metadata": {"name": "sleeping"}})
+    judged = await server.job(suspend=True)
+    await kube.create(path, {**judged, "metadata": {"name": "sleeping"}})
     found = [body async for body in kube.list(path, fieldSelector="spec.suspend=true")]
     assert [body["metadata"]["name"] for body in found] == ["sleeping"]
     assert [body async for body in kube.list(path, fieldSelector="spec.suspend=false")] == []

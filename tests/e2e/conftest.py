@@ -1,0 +1,147 @@
+"""A real cluster with Rollcall installed, a namespace for each test and one receiver for all."""
+
+import json
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support import kube as kubes
+
+from rollcall.cluster import client
+from rollcall.core import errors
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 420  # seconds; a minute schedule needs a few slots
+HERE = Path(__file__).parent
+NAMESPACES = "/api/v1/namespaces"
+CHANNELS = "/apis/rollcall.dev/v1alpha1/alertchannels"
+ADVICE = "run `make test`, or `python3 hack/deploy.py` for the cluster of ROLLCALL_E2E_CONTEXT"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each case here the time that minute schedules need."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kubeconfig() -> Iterator[None]:
+    """Use the kubeconfig of the cluster's record, unless the environment names another."""
+    with pytest.MonkeyPatch.context() as patch:
+        record = kubes.CACHE / f"cluster-{kubes.CONTEXT.removeprefix('kind-')}.json"
+        if record.exists() and "ROLLCALL_E2E_CONTEXT" not in os.environ:
+            patch.setenv("KUBECONFIG", json.loads(record.read_text())["kubeconfig"])
+        # The client reads the variable when it is imported.
+        patch.setattr(
+            "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION",
+            os.environ.get("KUBECONFIG", "~/.kube/config"),
+        )
+        yield
+
+
+@pytest.fixture
+async def kube() -> AsyncIterator[client.KubeClient]:
+    """Return a client with a developer's rights."""
+    try:
+        connected = await client.KubeClient.connect(context=kubes.CONTEXT)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the advice is the same
+        pytest.fail(f"no cluster at context {kubes.CONTEXT}: {error}\n{ADVICE}")
+    async with connected:
+        yield connected
+
+
+@pytest.fixture
+async def image(kube: client.KubeClient) -> str:
+    """Return the image of the installed operator; it has python3 and sh."""
+    path = f"/apis/apps/v1/namespaces/{kubes.SYSTEM}/deployments/rollcall-operator"
+    try:
+        deployment = await kube.get(path)
+    except (errors.NotFound, errors.ClusterUnavailable) as error:
+        pytest.fail(f"Rollcall is not installed at {kubes.CONTEXT}: {error}\n{ADVICE}")
+    found: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    return found
+
+
+@pytest.fixture
+async def receiver(kube: client.KubeClient, image: str) -> kubes.Receiver:
+    """Return the one receiver of all tests, with its channel for namespaces that are marked."""
+    place = kubes.Place(kube=kube, name="rollcall-e2e", image=image)
+    await _apply(kube, NAMESPACES, "v1", "Namespace", place.name, {})
+    script = (ROOT / "demo/receiver/receiver.py").read_text()
+    await _apply(
+        kube, place.core("configmaps"), "v1", "ConfigMap", "receiver",
+        {"data": {"receiver.py": script}},
+    )  # fmt: skip
+    await _apply(
+        kube, place.core("services"), "v1", "Service", "receiver",
+        {"spec": {"selector": {"app": "receiver"}, "ports": [{"port": 8080}]}},
+    )  # fmt: skip
+    deployments = place.group("apps/v1", "deployments")
+    await _apply(kube, deployments, "apps/v1", "Deployment", "receiver", _deployment(image))
+    await _apply(
+        kube, CHANNELS, "rollcall.dev/v1alpha1", "AlertChannel", "e2e",
+        {
+            "spec": {
+                "webhook": {"url": f"http://receiver.{place.name}.svc:8080/"},
+                "namespaceSelector": {"matchLabels": kubes.MARK},
+            }
+        },
+    )  # fmt: skip
+    found = kubes.Receiver(kube=kube, namespace=place.name)
+    await kubes.eventually(found.all, 90, what="the receiver answers", good=lambda _: True)
+    return found
+
+
+@pytest.fixture
+async def namespace(kube: client.KubeClient, image: str) -> AsyncIterator[kubes.Place]:
+    """Return a namespace of the test's own, whose alerts go to the receiver."""
+    name = f"e2e-{uuid.uuid4().hex[:10]}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": kubes.MARK},
+    }
+    await kube.create(NAMESPACES, body)
+    try:
+        yield kubes.Place(kube=kube, name=name, image=image)
+    finally:
+        with suppress(errors.NotFound):
+            await kube.request("DELETE", f"{NAMESPACES}/{name}")
+
+
+async def _apply(
+    kube: client.KubeClient, at: str, version: str, kind: str, name: str, rest: kubes.Object
+) -> None:
+    body = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest}
+    await kube.apply(f"{at}/{name}", body, manager="e2e")
+
+
+def _deployment(image: str) -> kubes.Object:
+    labels = {"app": "receiver"}
+    container = {
+        "name": "receiver",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "/receiver/receiver.py"],
+        "ports": [{"containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 2},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "volumeMounts": [{"name": "script", "mountPath": "/receiver", "readOnly": True}],
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "containers": [container],
+        "volumes": [{"name": "script", "configMap": {"name": "receiver"}}],
+    }
+    return {
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},  # it keeps the alerts in memory
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        }
+    }

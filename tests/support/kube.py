@@ -1,0 +1,215 @@
+"""What the cases on a real cluster share: objects to create, and waiting for what shall come."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rollcall.cluster import client
+from rollcall.core import errors
+
+Object = dict[str, Any]
+Found = TypeVar("Found")
+
+SYSTEM = "rollcall-system"
+CONTEXT = os.environ.get("ROLLCALL_E2E_CONTEXT", "kind-rollcall-test")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rollcall"
+EACH_MINUTE = "* * * * *"
+MARK = {"rollcall.dev/e2e": "true"}  # namespaces whose alerts go to the receiver of the tests
+LOOK = 0.5  # seconds between two looks
+
+
+async def eventually(
+    look: Callable[[], Awaitable[Found]],
+    within: float,
+    *,
+    what: str,
+    good: Callable[[Found], object] = bool,
+) -> Found:
+    """Look until it is good and return what was seen; fail with the last look after `within` s."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            seen: Found | str = await look()
+        except (errors.NotFound, errors.ClusterUnavailable) as error:
+            seen = str(error)
+        else:
+            if good(seen):
+                return seen
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within:.0f} s: {what}; last seen: {seen}")
+        await asyncio.sleep(LOOK)
+
+
+def container(image: str, script: str) -> Object:
+    """Describe a small container that runs a shell script."""
+    return {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", script],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+    }
+
+
+def job_template(image: str, script: str) -> Object:
+    """Describe a Job that tries once."""
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container(image, script)],
+    }
+    return {"spec": {"backoffLimit": 0, "template": {"spec": pod}}}
+
+
+def condition(thing: Mapping[str, Any], kind: str) -> Object:
+    """Return a condition of an object, empty if it has none of that type."""
+    conditions = (thing.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one["type"] == kind), {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A namespace of a test's own and what it does there."""
+
+    kube: client.KubeClient
+    name: str
+    image: str
+
+    def core(self, kind: str, name: str = "") -> str:
+        """Return the path of objects of the core group."""
+        return f"/api/v1/namespaces/{self.name}/{kind}" + (f"/{name}" if name else "")
+
+    def group(self, group: str, kind: str, name: str = "") -> str:
+        """Return the path of objects of another group, such as `batch/v1`."""
+        return f"/apis/{group}/namespaces/{self.name}/{kind}" + (f"/{name}" if name else "")
+
+    def tracked(self, name: str = "") -> str:
+        """Return the path of TrackedCronJobs."""
+        return self.group("rollcall.dev/v1alpha1", "trackedcronjobs", name)
+
+    def cronjobs(self, name: str = "") -> str:
+        """Return the path of CronJobs."""
+        return self.group("batch/v1", "cronjobs", name)
+
+    async def apply_job(self, name: str, script: str = "exit 0", **spec: object) -> Object:
+        """Create a TrackedCronJob on a minute schedule, or change it to be so."""
+        whole = {
+            "schedule": EACH_MINUTE,
+            "jobTemplate": job_template(self.image, script),
+            **spec,
+        }
+        body = {
+            "apiVersion": "rollcall.dev/v1alpha1",
+            "kind": "TrackedCronJob",
+            "metadata": {"name": name},
+            "spec": whole,
+        }
+        return await self.kube.apply(self.tracked(name), body, manager="e2e")
+
+    async def job(self, name: str) -> Object:
+        """Read a TrackedCronJob."""
+        return await self.kube.get(self.tracked(name))
+
+    async def status(self, name: str) -> Object:
+        """Read the status of a TrackedCronJob."""
+        found: Object = (await self.job(name)).get("status") or {}
+        return found
+
+    async def health(self, name: str, wanted: str, within: float = 200) -> Object:
+        """Wait for a health and return the status that has it."""
+        return await eventually(
+            lambda: self.status(name),
+            within,
+            what=f"health {wanted} of {self.name}/{name}",
+            good=lambda status: status.get("health") == wanted,
+        )
+
+    async def condition(self, name: str, kind: str, reason: str, within: float = 60) -> Object:
+        """Wait for a condition's reason and return the condition."""
+
+        async def look() -> Object:
+            return condition(await self.job(name), kind)
+
+        return await eventually(
+            look,
+            within,
+            what=f"{kind} of {self.name}/{name} with reason {reason}",
+            good=lambda one: one.get("reason") == reason,
+        )
+
+    async def run_pod(self, name: str, script: str, **spec: object) -> str:
+        """Run a pod to its end and return what it printed."""
+        pod = {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "containers": [container(self.image, script)],
+            **spec,
+        }
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod}
+        await self.kube.create(self.core("pods"), body)
+
+        async def phase() -> str:
+            pod = await self.kube.get(self.core("pods", name))
+            return str((pod.get("status") or {}).get("phase"))
+
+        await eventually(
+            phase, 90, what=f"the end of pod {name}", good=lambda one: one in {"Succeeded", "Failed"}
+        )
+        return await log(self.kube, f"{self.core('pods', name)}/log")
+
+
+async def log(kube: client.KubeClient, path: str) -> str:
+    """Return a pod's log; the client gives back what is no JSON object in its own wrapping."""
+    answer = await kube.get(path)
+    return str(answer.get("message", answer.get("value", answer)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """The receiver of the alerts, read through the API server."""
+
+    kube: client.KubeClient
+    namespace: str
+
+    async def all(self) -> list[Object]:
+        """Return all messages of all tests, oldest first."""
+        path = f"/api/v1/namespaces/{self.namespace}/services/http:receiver:8080/proxy/alerts"
+        found: list[Object] = (await self.kube.get(path))["value"]
+        return found
+
+    async def of(self, place: Place, name: str | None = None) -> list[Object]:
+        """Return the payloads about the jobs of a namespace, or about one of them."""
+        payloads = [message["payload"] for message in await self.all()]
+        return [
+            payload
+            for payload in payloads
+            if payload["cronjob"]["namespace"] == place.name
+            and name in {None, payload["cronjob"]["name"]}
+        ]
+
+    async def first(self, place: Place, name: str, kind: str, step: str, within: float) -> Object:
+        """Wait for a message such as failing, opened, and return its payload."""
+
+        async def look() -> list[Object]:
+            return [
+                payload
+                for payload in await self.of(place, name)
+                if payload["type"] == f"incident.{step}" and payload["incident"]["kind"] == kind
+            ]
+
+        what = f"{kind} {step} for {place.name}/{name}"
+        return (await eventually(look, within, what=what))[0]
+
+
+def opened(payloads: list[Object]) -> list[tuple[str, str]]:
+    """Return which job opened which kind of incident, for each opening message."""
+    return [
+        (payload["cronjob"]["name"], payload["incident"]["kind"])
+        for payload in payloads
+        if payload["type"] == "incident.opened"
+    ]
