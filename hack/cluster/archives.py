@@ -30,6 +30,7 @@ class Image:
     files: dict[str, Path]
     entrypoint: tuple[str, ...]
     path: str = "/usr/local/bin"
+    user: str = ""  # empty: root
 
 
 def architecture(machine: str | None = None) -> str:
@@ -64,7 +65,11 @@ def _config(image: Image, layer_digest: str) -> dict[str, object]:
         "architecture": architecture(),
         "os": "linux",
         "created": _EPOCH,
-        "config": {"Env": [f"PATH={image.path}"], "Entrypoint": list(image.entrypoint)},
+        "config": {
+            "Env": [f"PATH={image.path}"],
+            "Entrypoint": list(image.entrypoint),
+            "User": image.user,
+        },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
         "history": [{"created": _EPOCH}],
     }

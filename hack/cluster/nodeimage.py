@@ -69,6 +69,8 @@ def control_plane(programs: dict[str, Path]) -> list[archives.Image]:
             reference=f"{_REGISTRY}/{names[program]}",
             files={f"usr/local/bin/{program}": path},
             entrypoint=(f"/usr/local/bin/{program}",),
+            # As the published one: it also steps in where a container must not be root.
+            user="65535:65535" if program == "pause" else "",
         )
         for program, path in programs.items()
     ]

@@ -91,4 +91,5 @@ if [ -w /run/postgresql ]; then
 else
     settings+=(-c "unix_socket_directories=")
 fi
+unset POSTGRES_PASSWORD
 exec postgres -D "$PGDATA" "${settings[@]}" "$@"

@@ -292,11 +292,10 @@ async def api(settings: config.Settings) -> None:
             on_batch=metrics.batched,
         )
 
-        async def ready() -> str | None:
-            return await _away(store)
-
+        # Ready also while Postgres is away: a sidecar that is told 503 and when to come back is
+        # better off than one that finds nobody behind the Service.
         health = server.HealthServer(
-            port=settings.health_port, registry=metrics.registry, live=_fine, ready=ready
+            port=settings.health_port, registry=metrics.registry, live=_fine, ready=_fine
         )
         await health.start()
         try:

@@ -118,7 +118,6 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "heartbeatInterval": "1m30s",
             "port": 65535,
             "group": "billing",
-            "description": "Sums up the day.",
         },
         "rules": {
             "late": {"enabled": True, "info": "90s", "warning": "5m", "critical": "1h30m"},

@@ -142,14 +142,9 @@ class Place:
             good=lambda one: one.get("reason") == reason,
         )
 
-    async def run_pod(self, name: str, script: str, **spec: object) -> str:
-        """Run a pod to its end and return what it printed."""
-        pod = {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "containers": [container(self.image, script)],
-            **spec,
-        }
+    async def run_pod(self, name: str, **spec: object) -> Object:
+        """Run a pod to its end and return the JSON object that it printed."""
+        pod = {"restartPolicy": "Never", "automountServiceAccountToken": False, **spec}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod}
         await self.kube.create(self.core("pods"), body)
 
@@ -157,16 +152,9 @@ class Place:
             pod = await self.kube.get(self.core("pods", name))
             return str((pod.get("status") or {}).get("phase"))
 
-        await eventually(
-            phase, 90, what=f"the end of pod {name}", good=lambda one: one in {"Succeeded", "Failed"}
-        )
-        return await log(self.kube, f"{self.core('pods', name)}/log")
-
-
-async def log(kube: client.KubeClient, path: str) -> str:
-    """Return a pod's log; the client gives back what is no JSON object in its own wrapping."""
-    answer = await kube.get(path)
-    return str(answer.get("message", answer.get("value", answer)))
+        ends = {"Succeeded", "Failed"}
+        await eventually(phase, 90, what=f"the end of pod {name}", good=ends.__contains__)
+        return await self.kube.get(f"{self.core('pods', name)}/log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
