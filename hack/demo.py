@@ -1,6 +1,7 @@
 """Installs the demo's receiver and jobs, waits for the alerts, and shows what came.
 
-It ends well when each broken job has caused exactly one opened alert and no other job any.
+It ends well when each broken job has caused exactly one opened alert and no other job any, and when
+each job's health says how it is.
 """
 
 from __future__ import annotations
@@ -19,9 +20,20 @@ import deploy
 DEMO = deploy.ROOT / "demo"
 SECRET = "demo-receiver"  # noqa: S105 - the name of one
 BROKEN = ("demo/failing", "demo/hanging", "demo-quota/blocked")
+# failing is a warning at first, and critical from the third run on.
+HEALTH = {
+    "demo/failing": {"Degraded", "Failing"},
+    "demo/hanging": {"Degraded"},
+    "demo/healthy": {"Healthy"},
+    "demo/paused": {"Suspended"},
+    "demo-quota/blocked": {"Failing"},
+}
 ALERTS = f"/api/v1/namespaces/{deploy.NAMESPACE}/services/demo-receiver:8080/proxy/alerts"
 WAIT_SECONDS = 300
 SAY_SECONDS = 15
+# An alert does not wait for the job's status, which is written at most every five seconds.
+STATUS_SECONDS = 30
+STATUS_LAG = 6  # seconds; a status is written at most every five
 
 
 def install(cluster: deploy.Target) -> None:
@@ -73,8 +85,34 @@ def wait(cluster: deploy.Target) -> list[dict[str, Any]]:
         time.sleep(1)
 
 
+def health(cluster: deploy.Target) -> dict[str, str]:
+    """Return the health of every job; wait a little for the one that is to be expected."""
+    started = time.monotonic()
+    while True:
+        listed = json.loads(cluster.kubectl("get", "trackedcronjobs", "-A", "-o", "json"))
+        found = {
+            f"{job['metadata']['namespace']}/{job['metadata']['name']}": str(
+                job.get("status", {}).get("health")
+            )
+            for job in listed["items"]
+        }
+        if not sickness(found) or time.monotonic() - started > STATUS_SECONDS:
+            return found
+        time.sleep(1)
+
+
+def sickness(found: dict[str, str]) -> list[str]:
+    """Say which jobs' health is not what it should be."""
+    return [
+        f"the health of {job} is {found.get(job)} instead of {' or '.join(sorted(expected))}"
+        for job, expected in HEALTH.items()
+        if found.get(job) not in expected
+    ]
+
+
 def show(cluster: deploy.Target, alerts: list[dict[str, Any]]) -> None:
     """Print the jobs, the alerts, and what to try next."""
+    time.sleep(STATUS_LAG)
     print("\n$ kubectl get tcj -A")
     print(cluster.kubectl("get", "trackedcronjobs", "--all-namespaces"))
     print("Alerts received so far:")
@@ -83,15 +121,15 @@ def show(cluster: deploy.Target, alerts: list[dict[str, Any]]) -> None:
     print(_NEXT.substitute(context=cluster.context, system=deploy.NAMESPACE))
 
 
-def verdict(alerts: list[dict[str, Any]]) -> str | None:
-    """Say what is wrong with the alerts, None if nothing is."""
+def verdict(alerts: list[dict[str, Any]], healths: dict[str, str]) -> str | None:
+    """Say what is wrong with alerts and health, None if nothing is."""
     found = opened(alerts)
     wrong = [
         f"{job}: {found[job]} opened alerts instead of {int(job in BROKEN)}"
         for job in sorted({*BROKEN, *found})
         if found[job] != (job in BROKEN)
     ]
-    return "; ".join(wrong) or None
+    return "; ".join([*wrong, *sickness(healths)]) or None
 
 
 def _apply(cluster: deploy.Target, name: str, image: str) -> None:
@@ -131,8 +169,9 @@ def main() -> int:
         cluster = deploy.target(parser.parse_args().name)
         print("installing five jobs and a receiver of alerts", flush=True)
         install(cluster)
-        print("waiting for the alerts of three broken jobs; the hanging one takes longest")
+        print("waiting for the alerts of three broken jobs; the last one takes three minutes")
         alerts = wait(cluster)
+        wrong = verdict(alerts, health(cluster))
         show(cluster, alerts)
     except deploy.DeployError as error:
         print(f"\n{error}", file=sys.stderr)
@@ -140,7 +179,6 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped; `make demo` goes on, `make demo-down` removes it", file=sys.stderr)
         return 130
-    wrong = verdict(alerts)
     if wrong:
         advice = f"look at: kubectl logs -n {deploy.NAMESPACE} deploy/rollcall-operator"
         print(f"\nthe demo did not go as it should: {wrong}\n{advice}", file=sys.stderr)

@@ -8,16 +8,22 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import kube as kubes
 
 from rollcall.cluster import client
 from rollcall.core import errors
+from support import kube as kubes
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 420  # seconds; a minute schedule needs a few slots
 HERE = Path(__file__).parent
 NAMESPACES = "/api/v1/namespaces"
 CHANNELS = "/apis/rollcall.dev/v1alpha1/alertchannels"
+APPS = "apps/v1"
+SERVICE = {"selector": {"app": "receiver"}, "ports": [{"port": 8080}]}
+CHANNEL = {
+    "webhook": {"url": "http://receiver.rollcall-e2e.svc:8080/"},
+    "namespaceSelector": {"matchLabels": kubes.MARK},
+}
 ADVICE = "run `make test`, or `python3 hack/deploy.py` for the cluster of ROLLCALL_E2E_CONTEXT"
 
 
@@ -70,27 +76,22 @@ async def image(kube: client.KubeClient) -> str:
 async def receiver(kube: client.KubeClient, image: str) -> kubes.Receiver:
     """Return the one receiver of all tests, with its channel for namespaces that are marked."""
     place = kubes.Place(kube=kube, name="rollcall-e2e", image=image)
-    await _apply(kube, NAMESPACES, "v1", "Namespace", place.name, {})
     script = (ROOT / "demo/receiver/receiver.py").read_text()
-    await _apply(
-        kube, place.core("configmaps"), "v1", "ConfigMap", "receiver",
-        {"data": {"receiver.py": script}},
-    )  # fmt: skip
-    await _apply(
-        kube, place.core("services"), "v1", "Service", "receiver",
-        {"spec": {"selector": {"app": "receiver"}, "ports": [{"port": 8080}]}},
-    )  # fmt: skip
-    deployments = place.group("apps/v1", "deployments")
-    await _apply(kube, deployments, "apps/v1", "Deployment", "receiver", _deployment(image))
-    await _apply(
-        kube, CHANNELS, "rollcall.dev/v1alpha1", "AlertChannel", "e2e",
-        {
-            "spec": {
-                "webhook": {"url": f"http://receiver.{place.name}.svc:8080/"},
-                "namespaceSelector": {"matchLabels": kubes.MARK},
-            }
-        },
-    )  # fmt: skip
+    for at, version, kind, name, rest in (
+        (NAMESPACES, "v1", "Namespace", place.name, {}),
+        (
+            place.core("configmaps"),
+            "v1",
+            "ConfigMap",
+            "receiver",
+            {"data": {"receiver.py": script}},
+        ),
+        (place.core("services"), "v1", "Service", "receiver", {"spec": SERVICE}),
+        (place.group(APPS, "deployments"), APPS, "Deployment", "receiver", _deployment(image)),
+        (CHANNELS, "rollcall.dev/v1alpha1", "AlertChannel", "e2e", {"spec": CHANNEL}),
+    ):
+        body = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest}
+        await kube.apply(f"{at}/{name}", body, manager="e2e")
     found = kubes.Receiver(kube=kube, namespace=place.name)
     await kubes.eventually(found.all, 90, what="the receiver answers", good=lambda _: True)
     return found
@@ -111,13 +112,6 @@ async def namespace(kube: client.KubeClient, image: str) -> AsyncIterator[kubes.
     finally:
         with suppress(errors.NotFound):
             await kube.request("DELETE", f"{NAMESPACES}/{name}")
-
-
-async def _apply(
-    kube: client.KubeClient, at: str, version: str, kind: str, name: str, rest: kubes.Object
-) -> None:
-    body = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest}
-    await kube.apply(f"{at}/{name}", body, manager="e2e")
 
 
 def _deployment(image: str) -> kubes.Object:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import pytest
-from support import kube as kubes
 
 from rollcall.cluster import client
 from rollcall.core import errors
+from support import kube as kubes
 
 CHANNELS = "/apis/rollcall.dev/v1alpha1/alertchannels"
 Create = Callable[[kubes.Object], Awaitable[str]]

@@ -15,6 +15,7 @@ import yaml
 
 from rollcall.cluster import client
 from rollcall.core import errors
+from support import kube as kubes
 
 Object = dict[str, Any]
 
@@ -242,9 +243,9 @@ async def test_zones_are_those_that_kubernetes_knows(server: Server) -> None:
 
 
 async def test_jobs_are_found_by_what_they_say_of_suspension(
-    server: Server, kube: client.KubeClient, namespace: str
+    server: Server, kube: client.KubeClient, namespace: kubes.Place
 ) -> None:
-    path = f"/apis/{GROUP}/v1alpha1/namespaces/{namespace}/trackedcronjobs"
+    path = namespace.tracked()
     judged = await server.job(suspend=True)
     await kube.create(path, {**judged, "metadata": {"name": "sleeping"}})
     found = [body async for body in kube.list(path, fieldSelector="spec.suspend=true")]

@@ -31,16 +31,16 @@ async def eventually(
 ) -> Found:
     """Look until it is good and return what was seen; fail with the last look after `within` s."""
     end = time.monotonic() + within
+    last: object = None
     while True:
         try:
-            seen: Found | str = await look()
-        except (errors.NotFound, errors.ClusterUnavailable) as error:
-            seen = str(error)
-        else:
+            last = seen = await look()
             if good(seen):
                 return seen
+        except (errors.NotFound, errors.ClusterUnavailable) as error:
+            last = error
         if time.monotonic() > end:
-            raise AssertionError(f"not within {within:.0f} s: {what}; last seen: {seen}")
+            raise AssertionError(f"not within {within:.0f} s: {what}; last seen: {last}")
         await asyncio.sleep(LOOK)
 
 

@@ -20,6 +20,9 @@ from rollcall.core import durations, executions, schedule
 # Latency of the controller and of our reading, and differences between clocks.
 GRACE = timedelta(seconds=60)
 BOUNDARY = timedelta(seconds=60)
+# The controller backs off after a refusal and its Events are rate limited, so that the next slots
+# may have none of their own (client-go tools/record: one event in five minutes after a burst).
+EVIDENCE_BEFORE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +163,11 @@ def _cause(
         return "CronJobDeleted", "the CronJob did not exist when the slot was due"
     if cronjob.suspended:
         return "Suspended", "the CronJob was suspended when the slot was due"
-    near = [event for event in events if slot.at <= event.last_at <= slot.final_at + GRACE]
+    near = [
+        event
+        for event in events
+        if slot.at - EVIDENCE_BEFORE <= event.last_at <= slot.final_at + GRACE
+    ]
     for event in sorted(near, key=lambda event: event.last_at, reverse=True):
         if event.reason == "FailedCreate":
             quota = "exceeded quota" in event.message

@@ -13,6 +13,11 @@ import yaml
 ROOT = Path(__file__).parents[3]
 GOOD = [(*job.split("/"), "incident.opened", f"id of {job}") for job in demo.BROKEN]
 
+WELL = {
+    "demo/failing": "Failing", "demo/hanging": "Degraded", "demo/healthy": "Healthy",
+    "demo/paused": "Suspended", "demo-quota/blocked": "Failing",
+}  # fmt: skip
+
 
 def alerts(*told: tuple[str, ...]) -> list[dict[str, Any]]:
     return [
@@ -45,7 +50,7 @@ def jobs() -> dict[str, dict[str, Any]]:
 
 
 def test_one_opened_alert_for_each_broken_job_is_what_should_be() -> None:
-    assert demo.verdict(alerts(*GOOD)) is None
+    assert demo.verdict(alerts(*GOOD), WELL) is None
 
 
 @pytest.mark.parametrize(
@@ -69,11 +74,11 @@ def test_one_opened_alert_for_each_broken_job_is_what_should_be() -> None:
     ],
 )
 def test_any_other_count_is_named(told: list[tuple[str, ...]], said: str) -> None:
-    assert demo.verdict(alerts(*told)) == said
+    assert demo.verdict(alerts(*told), WELL) == said
 
 
 def test_a_message_that_came_twice_is_one_alert() -> None:
-    assert demo.verdict(alerts(*GOOD, GOOD[0])) is None
+    assert demo.verdict(alerts(*GOOD, GOOD[0]), WELL) is None
 
 
 def test_changes_reminders_and_digests_do_not_count() -> None:
@@ -82,7 +87,20 @@ def test_changes_reminders_and_digests_do_not_count() -> None:
         {"payload": {"type": "digest", "incidents": []}},
         {"payload": {"text": "slack"}},
     ]
-    assert demo.verdict([*alerts(*GOOD, *later), *digest]) is None
+    assert demo.verdict([*alerts(*GOOD, *later), *digest], WELL) is None
+
+
+@pytest.mark.parametrize(
+    ("healths", "said"),
+    [
+        pytest.param({"demo/healthy": "Degraded"}, "is Degraded instead of Healthy", id="wrong"),
+        pytest.param({"demo-quota/blocked": "New"}, "is New instead of Failing", id="not yet"),
+        pytest.param({"demo/hanging": "None"}, "is None instead of Degraded", id="no status"),
+    ],
+)
+def test_a_health_that_is_not_true_is_named(healths: dict[str, str], said: str) -> None:
+    job = next(iter(healths))
+    assert demo.verdict(alerts(*GOOD), WELL | healths) == f"the health of {job} {said}"
 
 
 def test_there_are_five_jobs_on_minute_schedules() -> None:
@@ -92,7 +110,8 @@ def test_there_are_five_jobs_on_minute_schedules() -> None:
     assert {body["spec"]["schedule"] for body in jobs().values()} == {"* * * * *"}
 
 
-def test_the_broken_jobs_are_among_them() -> None:
+def test_the_health_of_each_is_expected_and_three_are_broken() -> None:
+    assert demo.HEALTH.keys() == jobs().keys()
     assert set(demo.BROKEN) < set(jobs())
 
 
