@@ -80,3 +80,19 @@ async def test_two_minutes_without_the_database_lose_nothing_and_alarm_nobody(
     answer = await posting.post(namespace, "after")
     assert answer["ours"]["status"] == 403, answer
     assert await receiver.of(namespace) == []
+
+
+async def test_when_the_leader_is_killed_amid_its_work_every_job_gets_its_cronjob(
+    namespace: kubes.Place, system: outages.System
+) -> None:
+    names = [f"job-{number:02}" for number in range(20)]
+    gone = await system.leader()
+    for name in names[:10]:
+        await namespace.apply_job(name, schedule="0 3 * * *")
+    await system.kill(gone.split("_")[0])
+    for name in names[10:]:
+        await namespace.apply_job(name, schedule="0 3 * * *")
+    for name in names:
+        await namespace.condition(name, "Ready", "Reconciled", within=60)
+    made = [one["metadata"]["name"] async for one in namespace.kube.list(namespace.cronjobs())]
+    assert sorted(made) == names
