@@ -33,7 +33,6 @@ test: check ## Everything: check, the chart, and all cases on a real cluster
 	python3 hack/cluster images rollcall-test
 	python3 hack/deploy.py rollcall-test
 	$(BIN)/pytest tests/e2e -n 8
-	$(BIN)/pytest tests/e2e/disruptive
 	@echo "the cases that stop Rollcall, its database and its leader, one after the other"
 	$(BIN)/pytest tests/e2e/disruptive
 

@@ -109,3 +109,34 @@ async def test_a_host_that_does_not_resolve_is_told_and_harms_no_other_channel(
     assert found["status"]["lastError"]["message"]
     assert not found["status"].get("delivered")
     assert kubes.opened(await receiver.of(namespace)) == [("broken", "failing")]
+
+
+async def test_slack_gets_the_same_alert_as_a_sentence(
+    kube: client.KubeClient,
+    create: Create,
+    namespace: kubes.Place,
+    receiver: kubes.Receiver,
+) -> None:
+    secrets = f"/api/v1/namespaces/{kubes.SYSTEM}/secrets"
+    secret = f"e2e-{uuid.uuid4().hex[:10]}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": secret},
+        "stringData": {"url": "http://receiver.rollcall-e2e.svc:8080/slack"},
+    }
+    await kube.create(secrets, body)
+    try:
+        await create({"slack": {"webhookURLSecretRef": {"name": secret, "key": "url"}}})
+        await namespace.apply_job("broken", "exit 4")
+        await receiver.first(namespace, "broken", "failing", "opened", 180)
+
+        async def texts() -> list[str]:
+            told = [one["payload"] for one in await receiver.all() if one["path"] == "/slack"]
+            return [one["text"] for one in told if namespace.name in one["text"]]
+
+        found = await kubes.eventually(texts, 30, what="the message for Slack")
+        assert len(found) == 1
+        assert "broken" in found[0]
+    finally:
+        await kube.request("DELETE", f"{secrets}/{secret}")

@@ -172,7 +172,8 @@ class Receiver:
 
     async def of(self, place: Place, name: str | None = None) -> list[Object]:
         """Return the payloads about the jobs of a namespace, or about one of them."""
-        payloads = [message["payload"] for message in await self.all()]
+        messages = [one for one in await self.all() if one["path"] != "/slack"]
+        payloads = [message["payload"] for message in messages]
         return [
             payload
             for payload in payloads
