@@ -138,6 +138,7 @@ class Operator:
             defaults=settings.defaults,
             changed=self._changed,
             wake=self.deliver.wake,
+            is_leaving=self._is_leaving,
         )
         self.observer = observe.Writer(
             store=self.store,
@@ -171,6 +172,12 @@ class Operator:
 
     def _changed(self, cronjob_id: UUID) -> None:
         self.writer.touch(cronjob_id)
+
+    def _is_leaving(self, namespace: str, name: str) -> bool:
+        """Whether the job, or all of its namespace, is being deleted."""
+        body = self.inventory.tracked(inventory.Key(namespace, name))
+        leaving = bool(body and body["metadata"].get("deletionTimestamp"))
+        return leaving or self.channels.is_terminating(namespace)
 
     async def _forget(self, cronjob_id: UUID) -> None:
         await self.evaluator.forget(cronjob_id)

@@ -73,6 +73,7 @@ class Channels:
         self._secrets = channel_secrets.Secrets(api, namespace, monotonic)
         self._known: dict[str, _Known] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._terminating: set[str] = set()
         self._jobs: dict[tuple[str, str], Mapping[str, str]] = {}
 
     # What the watches say.
@@ -106,12 +107,22 @@ class Channels:
         self._known.pop(name, None)
 
     def put_namespace(self, body: client.Object) -> None:
-        """Take a namespace's labels."""
-        self._namespaces[body["metadata"]["name"]] = body["metadata"].get("labels") or {}
+        """Take a namespace's labels, and whether it is being deleted."""
+        metadata = body["metadata"]
+        self._namespaces[metadata["name"]] = metadata.get("labels") or {}
+        if metadata.get("deletionTimestamp"):
+            self._terminating.add(metadata["name"])
+        else:
+            self._terminating.discard(metadata["name"])
 
     def remove_namespace(self, name: str) -> None:
         """Forget a deleted namespace."""
         self._namespaces.pop(name, None)
+        self._terminating.discard(name)
+
+    def is_terminating(self, namespace: str) -> bool:
+        """Whether everything in the namespace is on its way out."""
+        return namespace in self._terminating
 
     def put_job(self, namespace: str, name: str, labels: Mapping[str, str]) -> None:
         """Take a TrackedCronJob's labels."""

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 RECENT = 100  # executions that the rules look back on
 SLOTS_AT_ONCE = 50  # final slots judged in one look; more are judged in the next, at once
 LOOK_AT_LEAST_EVERY = timedelta(hours=1)
+LEAVING_FOR = timedelta(seconds=10)  # until the next look at a job that is being deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class Evaluator:
         defaults: policies.Defaults,
         changed: Callable[[UUID], None],
         wake: Callable[[], None],
+        is_leaving: Callable[[str, str], bool] = lambda _namespace, _name: False,
     ) -> None:
         self._store = store
         self._evidence = evidence
@@ -75,6 +77,7 @@ class Evaluator:
         self._defaults = defaults
         self._changed = changed
         self._wake = wake
+        self._is_leaving = is_leaving
 
     async def evaluate(self, cronjob_id: UUID) -> None:
         """Take one look. Raises errors.Unavailable, and then nothing was written."""
@@ -138,6 +141,10 @@ class Evaluator:
     ) -> bool:
         row = await transaction.schedule.lock(cronjob_id)
         if row is None:
+            return False
+        if self._is_leaving(row.job.namespace, row.job.name):
+            # A namespace's pods are killed before its jobs go: that is nobody's failure.
+            await transaction.schedule.save(cronjob_id, row.state, transaction.now + LEAVING_FOR)
             return False
         timeline = await _timeline(transaction, row)
         recent = await transaction.ledger.recent(cronjob_id, RECENT)

@@ -77,6 +77,7 @@ class Story:
         self.clock = clock
         self.cluster = Cluster()
         self.channels = Channels()
+        self.leaving = False
         self.job = builders.job(created_at=HOURLY.effective_from)
         self.evaluator = evaluate.Evaluator(
             store=store,
@@ -86,6 +87,7 @@ class Story:
             defaults=policies.defaults(),
             changed=lambda _: None,
             wake=lambda: None,
+            is_leaving=lambda *_: self.leaving,
         )
 
     async def begin(self, policy: dict[str, Any] | None = None, **rhythm: object) -> None:
@@ -328,3 +330,12 @@ async def test_a_reminder_comes_after_the_cooldown_and_counts_what_it_speaks_for
         "incident.opened",
         "incident.reminder",
     ]
+
+
+async def test_a_run_killed_with_its_namespace_is_nobodys_failure(story: Story) -> None:
+    await story.begin()
+    story.leaving = True
+    await story.fails(0)
+    assert await story.open() == {}
+    await story.evaluator.forget(story.job.id)
+    assert await story.messages() == []
