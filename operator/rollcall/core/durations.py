@@ -16,12 +16,10 @@ def parse(text: str) -> timedelta:
     if not text or match is None:
         raise ValueError(f"{text!r} is not a duration: write it like 90s, 6h, 30d or 1h30m")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    if days > LONGEST.days:
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds  # timedelta itself can overflow
+    if total > LONGEST.total_seconds():
         raise ValueError(f"{text!r} is too long: at most {LONGEST.days}d")
-    value = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    if value > LONGEST:
-        raise ValueError(f"{text!r} is too long: at most {LONGEST.days}d")
-    return value
+    return timedelta(seconds=total)
 
 
 def text(value: timedelta) -> str:

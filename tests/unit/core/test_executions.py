@@ -1,6 +1,7 @@
 """The state machine of executions."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ SECOND = timedelta(seconds=1)
 FINAL = [Status.SUCCEEDED, Status.PARTIAL, Status.FAILED, Status.CANCELLED, Status.REPLACED]
 UNSEEN = [Status.MISSED, Status.SKIPPED, Status.UNKNOWN]
 
-READINGS = {
+READINGS: dict[str, dict[str, Any]] = {
     "created": {},
     "queued": {"suspended": True},
     "succeeded": {"decided": Status.SUCCEEDED, "ended_at": builders.SLOT_AT + 9 * SECOND},

@@ -37,8 +37,8 @@ def said(step: incidents.Step | None) -> tuple[Transition | None, bool, str] | N
     return (step.transition, step.notify, step.why) if step else None
 
 
-def opened(**changes: object) -> incidents.Incident:
-    return builders.step(**changes).incident
+def opened(severity: Severity = Severity.WARNING) -> incidents.Incident:
+    return builders.step(severity=severity).incident
 
 
 def test_nothing_found_and_nothing_open_is_no_step() -> None:

@@ -1,0 +1,91 @@
+"""The payload of a notification."""
+
+from datetime import timedelta, timezone
+
+from rollcall.core import incidents, messages
+from rollcall.core.executions import Execution, Status, Trigger
+from support import builders
+
+SUBJECT = messages.Subject(namespace="shop", name="report", uid="u", group="billing")
+
+
+def payload(step: incidents.Step, execution: Execution | None = None) -> dict[str, object]:
+    assert step.transition
+    return messages.payload(
+        step=step,
+        transition=step.transition,
+        at=builders.SLOT_AT,
+        cluster="east",
+        subject=SUBJECT,
+        alerts=builders.alerts(owner="team", runbook_url="https://runbook.test"),
+        execution=execution,
+    )
+
+
+def test_an_opened_incident_says_what_where_and_who() -> None:
+    step = builders.step()
+    said = payload(step, builders.execution(status=Status.FAILED, exit_code=3))
+    assert said == {
+        "version": 1,
+        "type": "incident.opened",
+        "time": "2026-03-02T12:00:00.000Z",
+        "cluster": "east",
+        "incident": {
+            "id": str(step.incident.id),
+            "kind": "failing",
+            "severity": "warning",
+            "status": "open",
+            "openedAt": "2026-03-02T12:00:00.000Z",
+            "resolvedAt": None,
+            "reason": "Error",
+            "message": "1 run failed",
+            "evidence": {"count": 1},
+        },
+        "cronjob": {
+            "namespace": "shop",
+            "name": "report",
+            "uid": "u",
+            "group": "billing",
+            "owner": "team",
+            "runbookURL": "https://runbook.test",
+        },
+        "execution": {
+            "id": str(builders.execution().id),
+            "jobName": "report-29540880",
+            "slotTime": "2026-03-02T12:00:00.000Z",
+            "trigger": "schedule",
+            "status": "failed",
+            "reason": "Failed",
+            "exitCode": 3,
+            "message": None,
+        },
+        "suppressed": 0,
+    }
+
+
+def test_a_resolved_incident_says_when() -> None:
+    end = builders.step(
+        incident=builders.step().incident,
+        recovered=True,
+        now=builders.SLOT_AT + timedelta(milliseconds=1500),
+    )
+    incident = payload(end)["incident"]
+    assert isinstance(incident, dict)
+    assert (incident["status"], incident["resolvedAt"]) == ("resolved", "2026-03-02T12:00:01.500Z")
+
+
+def test_a_run_by_hand_has_no_slot() -> None:
+    by_hand = builders.execution(status=Status.FAILED, trigger=Trigger.MANUAL)
+    execution = payload(builders.step(), by_hand)["execution"]
+    assert isinstance(execution, dict)
+    assert execution["slotTime"] is None
+
+
+def test_other_zones_are_written_in_utc() -> None:
+    east = builders.SLOT_AT.astimezone(timezone(timedelta(hours=5)))
+    assert messages.rfc3339(east) == "2026-03-02T12:00:00.000Z"
+
+
+def test_each_step_of_an_incident_has_its_own_key() -> None:
+    incident = builders.step().incident
+    assert messages.key(incident.id, 2) == f"{incident.id}.2"

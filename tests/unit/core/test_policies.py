@@ -1,0 +1,80 @@
+"""What a job's spec says about findings, over the installation's defaults."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rollcall.core import errors, policies
+from rollcall.core.policies import AUTO, Kind, Severity
+
+BUILT_IN = policies.defaults()
+
+
+def test_an_empty_spec_has_the_defaults() -> None:
+    policy = policies.read({}, BUILT_IN)
+    assert policy.rules == BUILT_IN.rules
+    assert policy.rules[Kind.STALE].thresholds == {Severity.CRITICAL: AUTO}
+    assert policy.alerts == policies.Alerts(
+        channels=None,
+        cooldown=timedelta(hours=6),
+        recovery_threshold=1,
+        owner=None,
+        runbook_url=None,
+    )
+
+
+def test_a_rule_with_a_threshold_has_exactly_those_it_names() -> None:
+    rule = policies.read({"rules": {"failing": {"critical": 5}}}, BUILT_IN).rules[Kind.FAILING]
+    assert rule.thresholds == {Severity.CRITICAL: 5}
+
+
+def test_a_rule_that_is_only_disabled_keeps_its_thresholds() -> None:
+    rule = policies.read({"rules": {"late": {"enabled": False}}}, BUILT_IN).rules[Kind.LATE]
+    assert (rule.enabled, rule.thresholds) == (False, BUILT_IN.rules[Kind.LATE].thresholds)
+
+
+def test_the_installation_replaces_the_built_in_rules_and_the_job_both() -> None:
+    ours = policies.defaults({"missed": {"warning": 2}}, recovery_threshold=2)
+    assert policies.read({}, ours).rules[Kind.MISSED].thresholds == {Severity.WARNING: 2}
+    own = policies.read({"alerts": {"recoveryThreshold": 3}}, ours)
+    assert own.alerts.recovery_threshold == 3
+
+
+def test_no_channels_is_not_the_same_as_none_named() -> None:
+    assert policies.read({"alerts": {"channels": []}}, BUILT_IN).alerts.channels == ()
+
+
+def test_alerts_are_read() -> None:
+    raw = {"channels": ["a"], "cooldown": "90s", "owner": "team", "runbookURL": "https://x.test"}
+    alerts = policies.read({"alerts": raw}, BUILT_IN).alerts
+    assert (alerts.channels, alerts.cooldown) == (("a",), timedelta(seconds=90))
+    assert (alerts.owner, alerts.runbook_url) == ("team", "https://x.test")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"rules": {"slow": {}}}, "InvalidRule", "rules.slow: known are"),
+        ({"rules": {"missed": {"critical": 0}}}, "InvalidRule", "rules.missed.critical"),
+        ({"rules": {"missed": {"critical": True}}}, "InvalidRule", "whole number"),
+        ({"rules": {"failing": {"warning": "1h"}}}, "InvalidRule", "whole number"),
+        ({"rules": {"late": {"warning": "auto"}}}, "InvalidDuration", "rules.late.warning"),
+        ({"rules": {"late": {"warning": 5}}}, "InvalidDuration", "above zero"),
+        ({"rules": {"late": {"warning": "0s"}}}, "InvalidDuration", "above zero"),
+        ({"rules": {"stale": {"info": "9" * 30 + "h"}}}, "InvalidDuration", "too long"),
+        ({"alerts": {"cooldown": "soon"}}, "InvalidDuration", "alerts.cooldown"),
+    ],
+    ids=[
+        "unknown rule", "zero", "a boolean", "a duration as count", "auto without meaning",
+        "a number as duration", "zero duration", "absurdly long", "words",
+    ],
+)  # fmt: skip
+def test_a_wrong_policy_names_the_field(spec: dict[str, Any], reason: str, words: str) -> None:
+    with pytest.raises(errors.InvalidSpec, match=words) as caught:
+        policies.read(spec, BUILT_IN)
+    assert caught.value.reason == reason
+
+
+def test_severities_have_an_order() -> None:
+    assert [one.weight for one in (Severity.INFO, Severity.WARNING, Severity.CRITICAL)] == [0, 1, 2]

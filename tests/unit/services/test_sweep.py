@@ -1,0 +1,78 @@
+"""One sweep over what is due."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from rollcall.core import errors
+from rollcall.services import sweep
+from support import clocks
+
+FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
+
+
+class World:
+    """A store in which three jobs are due, and an evaluator that fails for some."""
+
+    def __init__(self) -> None:
+        self.clear = True
+        self.asked = 0
+        self.looked: list[UUID] = []
+        self.postponed: dict[UUID, timedelta] = {}
+        self.faults: dict[UUID, Exception] = {}
+        self.clock = clocks.Clock()
+        self.schedule = self
+        self.sweep = sweep.Sweep(
+            store=self,  # type: ignore[arg-type]  # only run is asked of it
+            evaluator=self,
+            cluster="test",
+            is_clear=lambda: self.clear,
+            clock=self.clock,
+        )
+
+    async def run(self, work: Callable[[Any], Awaitable[Any]]) -> object:
+        return await work(self)
+
+    async def due(self, cluster: str, limit: int) -> list[UUID]:
+        assert (cluster, limit) == ("test", sweep.AT_ONCE)
+        self.asked += 1
+        return [FIRST, SECOND, THIRD]
+
+    async def evaluate(self, cronjob_id: UUID) -> None:
+        self.looked.append(cronjob_id)
+        if cronjob_id in self.faults:
+            raise self.faults[cronjob_id]
+
+    async def postpone(self, cronjob_id: UUID, by: timedelta) -> None:
+        self.postponed[cronjob_id] = by
+
+
+async def test_everything_that_is_due_is_looked_at_once() -> None:
+    world = World()
+    await world.sweep.sweep()
+    assert sorted(world.looked) == [FIRST, SECOND, THIRD]
+    assert world.sweep.swept_at == world.clock()
+
+
+async def test_while_blind_nothing_is_looked_at_and_no_sweep_is_claimed() -> None:
+    world = World()
+    world.clear = False
+    await world.sweep.sweep()
+    assert (world.asked, world.looked, world.sweep.swept_at) == (0, [], None)
+
+
+async def test_a_job_that_cannot_be_evaluated_is_put_off_and_stops_no_other() -> None:
+    world = World()
+    world.faults[FIRST] = ValueError("a spec nobody thought of")
+    await world.sweep.sweep()
+    assert sorted(world.looked) == [FIRST, SECOND, THIRD]
+    assert world.postponed == {FIRST: sweep.POISONED_FOR}
+
+
+async def test_a_dependency_that_is_away_does_not_put_a_job_off() -> None:
+    world = World()
+    world.faults[SECOND] = errors.ClusterUnavailable("no answer")
+    await world.sweep.sweep()
+    assert sorted(world.looked) == [FIRST, SECOND, THIRD]
+    assert world.postponed == {}

@@ -1,0 +1,85 @@
+"""Settings from the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rollcall import config
+from rollcall.core import errors
+from rollcall.core.policies import Kind, Severity
+
+DSN = {"ROLLCALL_DATABASE_DSN": "postgresql://rollcall@db/rollcall"}
+
+
+def test_a_database_is_all_that_must_be_said() -> None:
+    settings = config.load(DSN)
+    assert settings.database_dsn == DSN["ROLLCALL_DATABASE_DSN"]
+    assert (settings.cluster, settings.ingest_port, settings.health_port) == ("default", 8080, 8081)
+    assert settings.identity
+    assert settings.sidecar.pull_secrets == ()
+
+
+def test_without_need_of_a_database_none_is_asked_for() -> None:
+    assert config.load({}, needs_database=False).database_dsn == ""
+
+
+def test_everything_is_read() -> None:
+    settings = config.load(
+        DSN
+        | {
+            "ROLLCALL_ALERTS_COOLDOWN": "1h",
+            "ROLLCALL_ALERTS_RECOVERY_THRESHOLD": "2",
+            "ROLLCALL_RULES": '{"missed": {"warning": 2}}',
+            "ROLLCALL_LOG_LEVEL": "debug",
+            "ROLLCALL_SIDECAR_PULL_SECRETS": "a,,b",
+            "ROLLCALL_INGEST_PORT": "9000",
+            "OTHER_THINGS": "ignored",
+        }
+    )
+    assert settings.defaults.cooldown == timedelta(hours=1)
+    assert settings.defaults.recovery_threshold == 2
+    assert settings.defaults.rules[Kind.MISSED].thresholds == {Severity.WARNING: 2}
+    assert (settings.log_level, settings.ingest_port) == ("DEBUG", 9000)
+    assert settings.sidecar.pull_secrets == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CLUSTERNAME", "east", "unknown settings: ROLLCALL_CLUSTERNAME"),
+        ("INGEST_PORT", "0", "ROLLCALL_INGEST_PORT: '0' is not a number from 1 to 65535"),
+        ("INGEST_PORT", "65536", "from 1 to 65535"),
+        ("HEALTH_PORT", "-1", "from 1 to 65535"),
+        ("HEALTH_PORT", "²", "from 1 to 65535"),
+        ("ALERTS_COOLDOWN", "soon", "ROLLCALL_ALERTS_COOLDOWN: 'soon' is not a duration"),
+        ("RULES", "{", "ROLLCALL_RULES: "),
+        ("RULES", "[]", "write a JSON object"),
+        ("RULES", '{"slow": {}}', "rules.slow: known are"),
+        ("DATABASE_DSN", "mysql://db", "must begin with postgresql://"),
+        ("DATABASE_DSN", "", "must name the database"),
+    ],
+    ids=[
+        "typing error", "port 0", "port too high", "negative", "not ASCII", "cooldown", "JSON",
+        "no object", "rule", "other database", "empty",
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_named(name: str, value: str, words: str) -> None:
+    with pytest.raises(errors.InvalidSpec, match=words):
+        config.load(DSN | {f"ROLLCALL_{name}": value})
+
+
+def test_the_dsn_and_the_password_may_come_from_files(tmp_path: Path) -> None:
+    dsn, password = tmp_path / "dsn", tmp_path / "password"
+    dsn.write_text("postgresql://file/rollcall\n")
+    password.write_text("secret\n")
+    from_files = {"ROLLCALL_DATABASE_DSN_FILE": str(dsn)}
+    from_files["ROLLCALL_DATABASE_PASSWORD_FILE"] = str(password)
+    assert config.load(from_files).database_dsn == "postgresql://file/rollcall"
+    assert config.database_password(from_files) == "secret"
+    assert config.database_password({}) is None
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidSpec, match=r"ROLLCALL_DATABASE_DSN_FILE: .*No such file"):
+        config.load({"ROLLCALL_DATABASE_DSN_FILE": str(tmp_path / "absent")})
