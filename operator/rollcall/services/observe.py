@@ -363,7 +363,9 @@ async def conclude_gone(store: ports.Store, cluster: str, job: executions.JobObs
         if run is None or not run.is_open:
             return
         owner = await transaction.registry.owner(cronjob_id)
-        recent = await transaction.ledger.recent(cronjob_id, 10)
+        revisions = await transaction.history.revisions(cronjob_id, transaction.now)
+        replaces = bool(revisions) and revisions[-1].concurrency == "Replace"
+        recent = await transaction.ledger.recent(cronjob_id, 10) if replaces else ()
         status, reason = _ending(run, recent, orphaned=owner is None, now=transaction.now)
         await transaction.ledger.save(
             executions.conclude(run, status, reason=reason, at=transaction.now)
@@ -382,7 +384,8 @@ def _ending(
     if orphaned:
         return executions.Status.CANCELLED, "OwnerDeleted"
     for other in recent:
-        follows = other.id != run.id and other.created_at and other.slot_at > run.slot_at
+        scheduled = other.trigger is executions.Trigger.SCHEDULE
+        follows = scheduled and other.id != run.id and other.slot_at > run.slot_at
         if follows and other.created_at and now - other.created_at <= REPLACED_WITHIN:
             return executions.Status.REPLACED, "Replaced"
     return executions.Status.CANCELLED, "JobDeleted"
