@@ -101,6 +101,19 @@ async def test_a_job_that_made_room_for_the_next_is_replaced(world: World) -> No
     assert await world.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
 
 
+async def test_under_forbid_a_deleted_job_is_deleted_whatever_comes_next(world: World) -> None:
+    forbid = builders.revision(effective_from=builders.SLOT_AT - FIVE, generation=2)
+    async with world.store.transaction() as transaction:
+        await transaction.registry.applied(world.job.id, builders.applied(forbid))
+    seen = await world.starts()
+    await world.starts(slot=1)
+    del world.cluster.jobs[seen.job_name]
+    world.clock.advance(SECOND)
+    world.inbox.vanished(seen.job_uid)
+    await world.writer.flush()
+    assert await world.ends() == [(Status.CANCELLED, "JobDeleted"), (Status.PENDING, None)]
+
+
 async def test_a_job_that_went_while_nobody_saw_is_unknown(world: World) -> None:
     seen = await world.starts()
     world.cluster.jobs.clear()
