@@ -19,14 +19,14 @@ import deploy
 
 DEMO = deploy.ROOT / "demo"
 SECRET = "demo-receiver"  # noqa: S105 - the name of one
-BROKEN = ("demo/failing", "demo/hanging", "demo-quota/blocked")
+BROKEN = ("demo/blocked", "demo/failing", "demo/hanging")
 # failing is a warning at first, and critical from the third run on.
 HEALTH = {
+    "demo/blocked": {"Failing"},
     "demo/failing": {"Degraded", "Failing"},
     "demo/hanging": {"Degraded"},
     "demo/healthy": {"Healthy"},
     "demo/paused": {"Suspended"},
-    "demo-quota/blocked": {"Failing"},
 }
 ALERTS = f"/api/v1/namespaces/{deploy.NAMESPACE}/services/demo-receiver:8080/proxy/alerts"
 WAIT_SECONDS = 300
@@ -158,7 +158,7 @@ What to try next:
   kubectl describe tcj -n demo failing          # conditions, the open incident, the last run
   kubectl logs -n $system deploy/demo-receiver -f   # alerts as they come
   kubectl patch tcj -n demo paused --type=merge -p '{"spec":{"suspend":false}}'
-  kubectl delete resourcequota -n demo-quota no-jobs    # the missed slots end: a resolve message
+  kubectl delete resourcequota -n demo no-pods    # the Job that waits starts: a resolve message
   make demo-down                                # remove it all""")
 
 
@@ -169,7 +169,7 @@ def main() -> int:
         cluster = deploy.target(parser.parse_args().name)
         print("installing five jobs and a receiver of alerts", flush=True)
         install(cluster)
-        print("waiting for the alerts of three broken jobs; the last one takes three minutes")
+        print("waiting for the alerts of three broken jobs; the last one takes about three minutes")
         alerts = wait(cluster)
         wrong = verdict(alerts, health(cluster))
         show(cluster, alerts)

@@ -15,7 +15,7 @@ GOOD = [(*job.split("/"), "incident.opened", f"id of {job}") for job in demo.BRO
 
 WELL = {
     "demo/failing": "Failing", "demo/hanging": "Degraded", "demo/healthy": "Healthy",
-    "demo/paused": "Suspended", "demo-quota/blocked": "Failing",
+    "demo/paused": "Suspended", "demo/blocked": "Failing",
 }  # fmt: skip
 
 
@@ -57,8 +57,8 @@ def test_one_opened_alert_for_each_broken_job_is_what_should_be() -> None:
     ("told", "said"),
     [
         pytest.param(
-            GOOD[:-1],
-            "demo-quota/blocked: 0 opened alerts instead of 1",
+            GOOD[1:],
+            "demo/blocked: 0 opened alerts instead of 1",
             id="one is missing",
         ),
         pytest.param(
@@ -94,7 +94,7 @@ def test_changes_reminders_and_digests_do_not_count() -> None:
     ("healths", "said"),
     [
         pytest.param({"demo/healthy": "Degraded"}, "is Degraded instead of Healthy", id="wrong"),
-        pytest.param({"demo-quota/blocked": "New"}, "is New instead of Failing", id="not yet"),
+        pytest.param({"demo/blocked": "New"}, "is New instead of Failing", id="not yet"),
         pytest.param({"demo/hanging": "None"}, "is None instead of Degraded", id="no status"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_health_that_is_not_true_is_named(healths: dict[str, str], said: str) 
 
 def test_there_are_five_jobs_on_minute_schedules() -> None:
     assert sorted(jobs()) == [
-        "demo-quota/blocked", "demo/failing", "demo/hanging", "demo/healthy", "demo/paused",
+        "demo/blocked", "demo/failing", "demo/hanging", "demo/healthy", "demo/paused",
     ]  # fmt: skip
     assert {body["spec"]["schedule"] for body in jobs().values()} == {"* * * * *"}
 
