@@ -7,7 +7,7 @@ SHELL := bash
 BIN := .venv/bin
 # New whenever the pinned packages or our own metadata change.
 VENV := .venv/.installed
-TYPED := operator/rollcall sidecar/rollcall_sidecar tests/support hack
+TYPED := operator/rollcall sidecar/rollcall_sidecar tests/support hack bench
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
@@ -36,6 +36,10 @@ test: check ## Everything: check, the chart, and all cases on a real cluster
 	@echo "the cases that stop Rollcall, its database and its leader, one after the other"
 	$(BIN)/pytest tests/e2e/disruptive
 
+.PHONY: bench
+bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks
+	$(BIN)/python -m bench $(ONLY)
+
 .PHONY: check
 check: $(VENV) ## Style, types, layers, unit and Postgres tests
 	bash hack/postgres.sh
@@ -54,6 +58,10 @@ fmt: $(VENV) ## Put the code into its form and mend what can be mended
 .PHONY: manifests
 manifests: $(VENV) ## Write what follows from crds/ and values.yaml into the chart
 	$(BIN)/python hack/manifests.py
+
+.PHONY: docs
+docs: $(VENV) ## Write what follows from the code into docs/reference
+	$(BIN)/python hack/docs.py
 
 .PHONY: dev
 dev: $(VENV) ## A temporary Postgres and the api process, restarted at every change

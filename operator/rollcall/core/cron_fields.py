@@ -68,6 +68,16 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One field: its text, the matching values as a bit set, and whether it counts as a star."""
+
+    name: str
+    text: str
+    values: int
+    star: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
     name: str
     low: int
@@ -96,19 +106,24 @@ _FIELDS = (
 
 def parse(expression: str) -> Fields:
     """Read an expression or raise FieldError."""
-    parts = [
-        _read_field(field, text) for field, text in zip(_FIELDS, _split(expression), strict=True)
-    ]
-    (minutes, _), (hours, _), (days, any_day), (months, _), (weekdays, any_weekday) = parts
-    by_first_weekday = tuple(_days_of_month(days, weekdays, both=any_day or any_weekday))
-    can_match = months and any(by_first_weekday)
-    return Fields(
-        minutes=minutes,
-        hours=hours,
-        months=months,
-        days=by_first_weekday,
-        times=_times_of_day(minutes, hours) if can_match else (),
+    minutes, hours, days, months, weekdays = read(expression)
+    by_first_weekday = tuple(
+        _days_of_month(days.values, weekdays.values, both=days.star or weekdays.star)
     )
+    can_match = months.values and any(by_first_weekday)
+    return Fields(
+        minutes=minutes.values,
+        hours=hours.values,
+        months=months.values,
+        days=by_first_weekday,
+        times=_times_of_day(minutes.values, hours.values) if can_match else (),
+    )
+
+
+def read(expression: str) -> tuple[Reading, ...]:
+    """Read the five fields one by one or raise FieldError."""
+    texts = _split(expression)
+    return tuple(_read_field(field, text) for field, text in zip(_FIELDS, texts, strict=True))
 
 
 def _split(expression: str) -> list[str]:
@@ -148,8 +163,7 @@ def _expand(descriptor: str) -> str:
     )
 
 
-def _read_field(field: _Field, text: str) -> tuple[int, bool]:
-    """Return the matching values as a bit set, and whether the field counts as a star."""
+def _read_field(field: _Field, text: str) -> Reading:
     values, star = 0, False
     for item in filter(None, text.split(",")):
         base, slash, step_text = item.partition("/")
@@ -167,7 +181,7 @@ def _read_field(field: _Field, text: str) -> tuple[int, bool]:
         if low > high:
             raise field.refuse(item, _backwards(field, low, high, step))
         values |= sum(1 << value for value in range(low, high + 1, step))
-    return values, star
+    return Reading(name=field.name, text=text, values=values, star=star)
 
 
 def _read_value(field: _Field, item: str, text: str) -> int:

@@ -9,11 +9,14 @@ clocks are put forward (it does not exist) or back (it exists twice); see `Zone.
 import functools
 import re
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _SECOND = timedelta(seconds=1)
 _MINUTE = 60
+_HOUR = 3_600
+_DAY = 86_400
 
 # Changes of the offset are searched for and remembered by eras of 2^25 s (388 days), by probing
 # every 2^18 s (73 hours). Two changes between neighbouring probes would cancel out and go unseen;
@@ -66,10 +69,23 @@ class Zone:
         if offset % _MINUTE:
             return first - 1
         earliest, ahead = first + min(offset, 0), max(offset, 0)
-        eras = range(earliest >> _ERA_BITS, (last + ahead >> _ERA_BITS) + 1)
-        changes = (change for era in eras for change in _changes(self.info, era))
-        change = next((change for change in changes if change > earliest), last + ahead + 1)
-        return min(last, change - ahead - 1)
+        return min(last, next(self.changes(earliest, last + ahead), last + ahead + 1) - ahead - 1)
+
+    def keeps_midnights(self, first: int, last: int) -> bool:
+        """Tell whether no change between two instants is within an hour of a midnight.
+
+        Then each of the days has its one midnight, and a walk from midnight to midnight does not
+        notice the changes.
+        """
+        harmful = (_harmful(self.info, era) for era in _eras(first, last))
+        return not any(first <= change <= last for changes in harmful for change in changes)
+
+    def changes(self, after: int, until: int) -> Iterator[int]:
+        """Yield the first instants of new offsets after one instant up to another."""
+        for era in _eras(after, until):
+            for change in _changes(self.info, era):
+                if after < change <= until:
+                    yield change
 
 
 @functools.lru_cache(maxsize=1024)  # the database has some 600 names
@@ -98,7 +114,27 @@ def _refuse(name: str) -> ZoneError:
     return ZoneError(f"timeZone: {shown} is unknown; {_ADVICE} (capital letters matter)")
 
 
+def _eras(first: int, last: int) -> range:
+    return range(first >> _ERA_BITS, (last >> _ERA_BITS) + 1)
+
+
 @functools.lru_cache(maxsize=8192)  # six years for each zone that exists
+def _harmful(info: zoneinfo.ZoneInfo, era: int) -> tuple[int, ...]:
+    """Return the changes of an era that begin or end less than an hour from a midnight."""
+    offset = Zone(info=info).offset
+    return tuple(
+        change
+        for change in _changes(info, era)
+        if not _within_day(change + offset(change - 1), change + offset(change))
+    )
+
+
+def _within_day(*civil: int) -> bool:
+    days = {at // _DAY for at in civil}
+    return len(days) == 1 and all(_HOUR <= at % _DAY <= _DAY - _HOUR for at in civil)
+
+
+@functools.lru_cache(maxsize=8192)
 def _changes(info: zoneinfo.ZoneInfo, era: int) -> tuple[int, ...]:
     """Return the first instants of new offsets, after the era's start up to the next one's."""
     offset = Zone(info=info).offset

@@ -183,3 +183,22 @@ def test_the_latest_slot_and_the_longest_gap_follow_from_the_slots(
     coming = list(parsed.slots_between(start, start + timedelta(days=days)))
     gaps = [later - earlier for earlier, later in itertools.pairwise(coming)]
     assert parsed.longest_gap(start, days=days) == max(gaps, default=None)
+
+
+@given(
+    data=st.data(),
+    zone=st.sampled_from(ORDINARY_ZONES + STRANGE_ZONES),
+    expression=EXPRESSIONS,
+    length=st.timedeltas(timedelta(0), timedelta(days=100)),
+)
+@FREQUENT
+def test_the_latest_slot_is_the_last_one_going_forward(
+    data: st.DataObject, zone: str, expression: str, length: timedelta
+) -> None:
+    start = data.draw(st.one_of(near_a_change(zone), MOMENTS))
+    parsed = schedule.parse(expression, zone)
+    last = None
+    for day in parsed.days_between(start, start + length):
+        last = datetime.fromtimestamp(day.slot(-1), UTC)
+    after_start = start + timedelta.resolution
+    assert parsed.latest_at_or_before(start + length, after_start) == last

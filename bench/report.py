@@ -1,0 +1,68 @@
+"""Tables of what was measured, beside what others were measured at."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+# Of two products that watch CronJobs and create none: cronguard e873087 and cronjob-guardian
+# ed93b9c, measured in the same way (2 cores, 24 GiB, Kubernetes 1.36.3, all every five minutes).
+_OTHERS: dict[str, dict[str, str]] = {
+    "cronguard 100": {"known": "3.0", "rss": "42 / 47", "cpu": "1.0", "writes": "5.25"},
+    "guardian 100": {"known": "0.9", "rss": "83 / 86", "cpu": "4.5", "writes": "0.73"},
+    "cronguard 1,000": {"known": "299", "rss": "159 / 171", "cpu": "65.6", "writes": "5.84"},
+    "guardian 1,000": {"known": "17", "rss": "266 / 357", "cpu": "60.4", "writes": "0.03"},
+}
+_ROWS = {
+    "known": "all known after the start, s",
+    "applied": "all CronJobs applied, s",
+    "rss": "RSS mean / max, MiB",
+    "cpu": "CPU seconds per minute",
+    "runs": "runs in five minutes",
+    "writes": "API writes per run",
+    "reads": "API reads per run",
+    "statements": "database statements per run",
+    "lag": "end of a Job to its row, p50 / p95, s",
+    "incidents": "incidents",
+    "restart": "restart to ready, s",
+    "restart_cpu": "CPU seconds until then",
+    "restart_writes": "API writes until 15 s after",
+    "load": "load of the machine",
+}
+
+
+def scale(numbers: Iterable[Any]) -> str:
+    """Lay out what `bench.scale` measured."""
+    columns = {f"rollcall {one.jobs:,}": _cells(one) for one in numbers} | _OTHERS
+    rows = [
+        [title, *(cells.get(key, "") for cells in columns.values())] for key, title in _ROWS.items()
+    ]
+    return table(["", *columns], rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Lay rows out in columns, the first one to the left, the others to the right."""
+    texts = [list(map(str, head)), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in texts) for i in range(len(head))]
+    lines = []
+    for first, *rest in texts:
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
+
+
+def _cells(one: Any) -> dict[str, str]:
+    return {
+        "known": f"{one.known_seconds:.1f}",
+        "applied": f"{one.applied_seconds:.1f}",
+        "rss": f"{one.rss_mean_mib:.0f} / {one.rss_max_mib:.0f}",
+        "cpu": f"{one.cpu_seconds_per_minute:.1f}",
+        "runs": f"{one.runs:,}",
+        "writes": f"{one.writes_per_run:.2f}",
+        "reads": f"{one.reads_per_run:.2f}",
+        "statements": f"{one.statements_per_run:.0f}",
+        "lag": f"{one.lag_p50_seconds:.1f} / {one.lag_p95_seconds:.1f}",
+        "incidents": f"{one.incidents}",
+        "restart": f"{one.restart_seconds:.1f}",
+        "restart_cpu": f"{one.restart_cpu_seconds:.1f}",
+        "restart_writes": f"{one.restart_writes}",
+        "load": f"{one.load:.1f}",
+    }
