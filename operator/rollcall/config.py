@@ -17,6 +17,8 @@ from typing import Any
 from rollcall.core import durations, errors, policies
 
 PREFIX = "ROLLCALL_"
+DEFAULT_RETENTION_WEEKS = 13
+LONGEST_RETENTION_WEEKS = 104  # as long as roll-ups, and the jobs that they speak of, are kept
 _KNOWN = {
     "ALERTS_COOLDOWN",
     "ALERTS_RECOVERY_THRESHOLD",
@@ -32,6 +34,7 @@ _KNOWN = {
     "LEASE_NAME",
     "LOG_LEVEL",
     "NAMESPACE",
+    "RETENTION_WEEKS",
     "RULES",
     "SIDECAR_FALLBACK_IMAGE",
     "SIDECAR_IMAGE",
@@ -63,6 +66,7 @@ class Settings:
     ingest_port: int
     health_port: int
     log_level: str
+    retention_weeks: int  # whole weeks that executions and what belongs to them are kept
     sidecar: Sidecar
     defaults: policies.Defaults
     kube_context: str | None  # outside a cluster: which kubeconfig context
@@ -89,6 +93,9 @@ def load(environment: Mapping[str, str] | None = None, *, needs_database: bool =
         ingest_port=_port(ours, "INGEST_PORT", 8080),
         health_port=_port(ours, "HEALTH_PORT", 8081),
         log_level=ours.get("LOG_LEVEL", "INFO").upper(),
+        retention_weeks=_number(
+            ours, "RETENTION_WEEKS", DEFAULT_RETENTION_WEEKS, low=1, high=LONGEST_RETENTION_WEEKS
+        ),
         sidecar=_sidecar(ours),
         defaults=_defaults(ours),
         kube_context=ours.get("KUBE_CONTEXT"),

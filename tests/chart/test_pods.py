@@ -74,11 +74,13 @@ def test_the_operator_starts_with_the_values_as_settings(helm: charts.Helm) -> N
         "image": {"sidecar": {"repository": "registry.example/sidecar", "tag": "7"}},
         "rules": {"late": {"warning": "10m", "critical": None}, "stale": {"enabled": False}},
         "alerts": {"cooldown": "1d", "recoveryThreshold": 3},
+        "retention": {"weeks": 52},
         "logLevel": "DEBUG",
     }
     settings = config.load(_environment(helm.render(values).pod("rollcall-operator")))
     assert settings.cluster == "east"
     assert settings.log_level == "DEBUG"
+    assert settings.retention_weeks == 52
     assert settings.lease_name == "rollcall-operator"
     assert settings.sidecar == config.Sidecar(
         image="registry.example/sidecar:7",

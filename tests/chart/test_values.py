@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rollcall import config
 from rollcall.core import durations, policies
 from support import charts
 
@@ -40,6 +41,7 @@ OTHERWISE: Object = {
     "rules.overrunning.warning": "1d2h",
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
+    "retention.weeks": 26,
     "operator.replicas": 1,
     "api.replicas": 5,
     **{
@@ -135,6 +137,7 @@ def test_an_unknown_value_is_refused_wherever_it_stands(helm: charts.Helm, paren
         ("rules.missed.critical", "1h"),
         ("alerts.cooldown", "6"),
         ("alerts.recoveryThreshold", 101),
+        ("retention.weeks", 105),
         ("operator.replicas", -1),
         ("api.resources.limits.memory", "lots"),
         ("postgres.embedded.settings", {"work_mem; drop": "1"}),
@@ -162,6 +165,12 @@ def test_a_threshold_can_be_taken_away(helm: charts.Helm) -> None:
 def test_the_default_rules_are_the_built_in_ones() -> None:
     assert DEFAULTS["rules"] == policies.BUILT_IN
     assert durations.parse(DEFAULTS["alerts"]["cooldown"]) == policies.DEFAULT_COOLDOWN
+
+
+def test_retention_has_the_same_default_and_limit_as_the_setting() -> None:
+    assert DEFAULTS["retention"]["weeks"] == config.DEFAULT_RETENTION_WEEKS
+    weeks = SCHEMA["properties"]["retention"]["properties"]["weeks"]
+    assert weeks["maximum"] == config.LONGEST_RETENTION_WEEKS
     assert DEFAULTS["alerts"]["recoveryThreshold"] == policies.Defaults(rules={}).recovery_threshold
 
 

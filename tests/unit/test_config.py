@@ -30,6 +30,7 @@ def test_everything_is_read() -> None:
         | {
             "ROLLCALL_ALERTS_COOLDOWN": "1h",
             "ROLLCALL_ALERTS_RECOVERY_THRESHOLD": "2",
+            "ROLLCALL_RETENTION_WEEKS": "26",
             "ROLLCALL_RULES": '{"missed": {"warning": 2}}',
             "ROLLCALL_LOG_LEVEL": "debug",
             "ROLLCALL_SIDECAR_PULL_SECRETS": "a,,b",
@@ -39,6 +40,7 @@ def test_everything_is_read() -> None:
     )
     assert settings.defaults.cooldown == timedelta(hours=1)
     assert settings.defaults.recovery_threshold == 2
+    assert settings.retention_weeks == 26
     assert settings.defaults.rules[Kind.MISSED].thresholds == {Severity.WARNING: 2}
     assert (settings.log_level, settings.ingest_port) == ("DEBUG", 9000)
     assert settings.sidecar.pull_secrets == ("a", "b")
@@ -52,6 +54,7 @@ def test_everything_is_read() -> None:
         ("INGEST_PORT", "65536", "from 1 to 65535"),
         ("HEALTH_PORT", "-1", "from 1 to 65535"),
         ("HEALTH_PORT", "²", "from 1 to 65535"),
+        ("RETENTION_WEEKS", "0", "ROLLCALL_RETENTION_WEEKS: '0' is not a number from 1 to 104"),
         ("ALERTS_COOLDOWN", "soon", "ROLLCALL_ALERTS_COOLDOWN: 'soon' is not a duration"),
         ("RULES", "{", "ROLLCALL_RULES: "),
         ("RULES", "[]", "write a JSON object"),
@@ -60,8 +63,8 @@ def test_everything_is_read() -> None:
         ("DATABASE_DSN", "", "must name the database"),
     ],
     ids=[
-        "typing error", "port 0", "port too high", "negative", "not ASCII", "cooldown", "JSON",
-        "no object", "rule", "other database", "empty",
+        "typing error", "port 0", "port too high", "negative", "not ASCII", "no week", "cooldown",
+        "JSON", "no object", "rule", "other database", "empty",
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(name: str, value: str, words: str) -> None:

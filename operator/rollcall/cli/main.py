@@ -1,4 +1,4 @@
-"""The command line: `rollcall operator`, `rollcall api`, `rollcall db …`."""
+"""The command line: `rollcall operator | api | db … | executions … | schedule …`."""
 
 import argparse
 import asyncio
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
-from rollcall import __version__, config
-from rollcall.cli import logs
-from rollcall.core import durations, errors
+from rollcall import __version__, clock, config
+from rollcall.cli import arguments, executions, logs, schedule
+from rollcall.core import errors
 
 PROGRAM = "rollcall"
 
@@ -17,6 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 well, 1 it failed, 2 it was called or configured wrongly."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "schedule":
+            schedule.run(options, clock.now())
+            sys.exit(0)
         settings = config.load(needs_database=not _is_secret(options))
         logs.configure(settings.log_level)
         sys.exit(_run(options, settings))
@@ -33,13 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace, settings: config.Settings) -> int:
     match options.command:
         case "operator":
-            from rollcall import wiring
+            from rollcall.wiring import processes
 
-            asyncio.run(wiring.operator(settings))
+            asyncio.run(processes.operator(settings))
         case "api":
-            from rollcall import wiring
+            from rollcall.wiring import processes
 
-            asyncio.run(wiring.api(settings))
+            asyncio.run(processes.api(settings))
+        case "executions":
+            executions.run(options, settings, clock.now())
         case _:
             return _db(options, settings)
     return 0
@@ -70,13 +75,6 @@ def _is_secret(options: argparse.Namespace) -> bool:
     return bool(options.command == "db" and options.db_command == "secret")
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -94,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     upgrade.add_argument(
         "--wait",
-        type=_duration,
+        type=arguments.duration,
         default=timedelta(minutes=5),
         metavar="DURATION",
         help="how long to wait for Postgres (default 5m)",
@@ -104,4 +102,6 @@ def _parser() -> argparse.ArgumentParser:
         "secret", help="create the embedded Postgres' password Secret, unless it exists"
     )
     secret.add_argument("--name", required=True, help="of the Secret, in ROLLCALL_NAMESPACE")
+    executions.add_parser(commands)
+    schedule.add_parser(commands)
     return parser

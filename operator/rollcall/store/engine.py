@@ -21,15 +21,21 @@ from rollcall.services import ports
 from rollcall.store import (
     attempts,
     connections,
+    events,
     failures,
+    gaps,
     history,
     incidents,
     ledger,
+    listing,
     outbox,
     partitions,
     registry,
     schedule,
+    sight,
+    statistics,
     summaries,
+    surroundings,
 )
 
 T = TypeVar("T")
@@ -61,8 +67,14 @@ class Transaction:
     ledger: ports.Ledger
     history: ports.History
     attempts: ports.Attempts
+    events: ports.Events
+    gaps: ports.Gaps
     incidents: ports.Incidents
     outbox: ports.Outbox
+    sight: ports.Sight
+    surroundings: ports.Surroundings
+    listing: listing.Listing
+    numbers: statistics.Numbers
 
     async def summary(self, cronjob_id: UUID) -> ports.Summary | None:
         """Return what the job's status shows."""
@@ -152,6 +164,12 @@ class Database:
             ledger=ledger.Ledger(connection, now, self.partitions),
             history=history.History(connection),
             attempts=attempts.Attempts(connection, now),
+            events=events.Events(connection, now, self.partitions),
+            gaps=gaps.Gaps(connection),
             incidents=incidents.Incidents(connection),
             outbox=outbox.Outbox(connection, now),
+            sight=sight.Sight(connection, now),
+            surroundings=surroundings.Surroundings(connection),
+            listing=listing.Listing(connection),
+            numbers=statistics.Numbers(connection, now),
         )

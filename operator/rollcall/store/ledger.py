@@ -76,13 +76,11 @@ class Ledger:
         Raises errors.Conflict if the slot belongs to another Job, partitions.SlotOutOfRange for a
         slot so far away that no Job of a real CronJob can have it.
         """
-        try:
+
+        async def write() -> None:
             await self._write(execution)
-        except exc.DBAPIError as error:
-            if not _lacks_partition(error):
-                raise
-            await self.partitions.ensure_for(execution.slot_at, self.now)
-            await self._write(execution)
+
+        await self.partitions.provide(execution.slot_at, self.now, write)
 
     async def _one(self, query: sa.Executable, key: dict[str, Any]) -> executions.Execution | None:
         row = (await self.connection.execute(query, key)).one_or_none()
@@ -102,7 +100,7 @@ class Ledger:
             await self._explain(execution)
 
     async def _explain(self, execution: executions.Execution) -> None:
-        """Tell a late write, which is ignored, from one for a slot of another Job."""
+        """Tell a late or repeated write, which is ignored, from one for a slot of another Job."""
         key = {"slot_at": execution.slot_at, "id": execution.id}
         owner = (await self.connection.execute(_OWNER, key)).scalar_one_or_none()
         if owner and execution.job_uid and owner != execution.job_uid:
@@ -143,11 +141,13 @@ def _upsert() -> sa.Executable:
     statement = insert(_rows)
     new = statement.excluded
     is_step = _rows.c.status == sa.any_(sa.bindparam("from", type_=sa.ARRAY(sa.Text)))
+    set_ = {name: new[name] for name in _CHANGING}
+    differs = [_rows.c[name].is_distinct_from(value) for name, value in set_.items()]
     of_this_job = sa.or_(_rows.c.job_uid.is_(None), _rows.c.job_uid == new.job_uid)
     return statement.on_conflict_do_update(
         index_elements=[_rows.c.slot_at, _rows.c.id],
-        set_={name: new[name] for name in _CHANGING},
-        where=sa.and_(is_step, of_this_job),
+        set_=set_,
+        where=sa.and_(is_step, of_this_job, sa.or_(*differs)),
     ).returning(_rows.c.id)
 
 
@@ -182,8 +182,3 @@ def _parameters(execution: executions.Execution, now: datetime) -> dict[str, Any
         **{name: getattr(execution, name) for name in _CHANGING},
         "status": execution.status.value,
     }
-
-
-def _lacks_partition(error: exc.DBAPIError) -> bool:
-    # A violated CHECK of ours has the same code, and a name.
-    return failures.sqlstate(error) == failures.NO_PARTITION and not failures.constraint(error)

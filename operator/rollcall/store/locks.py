@@ -12,6 +12,7 @@ Work: TypeAlias = Callable[[AsyncConnection], Awaitable[T]]
 _SPACE = int.from_bytes(b"roll")  # ours among the advisory locks of the database
 UPGRADE = 1
 PARTITIONS = 2
+ROLLUPS = 3
 
 
 async def take(connection: AsyncConnection, lock: int) -> None:

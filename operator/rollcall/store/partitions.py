@@ -1,14 +1,14 @@
-"""Weekly partitions of `executions`, Monday 00:00 UTC to Monday.
+"""Weekly partitions of the tables that grow with every run, Monday 00:00 UTC to Monday.
 
 A partition is made as a table of its own and then attached: that takes SHARE UPDATE EXCLUSIVE on
-`executions`, which stops no reader and no writer. (CREATE TABLE … PARTITION OF would take ACCESS
-EXCLUSIVE and queue everybody behind the slowest transaction.) There is no default partition.
+the partitioned table, which stops no reader and no writer. (CREATE TABLE … PARTITION OF would take
+ACCESS EXCLUSIVE and queue everybody behind the slowest transaction.) There is no default partition.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rollcall.core import errors
 from rollcall.store import failures, locks
 
+TABLES = ("executions", "execution_events")
 WEEK = timedelta(weeks=1)
 AHEAD_WEEKS = 4
 # A finished Job of a yearly CronJob may be years old when its job is first seen; the limit is there
@@ -25,6 +26,9 @@ OLDEST = 5 * 53 * WEEK
 # What may hold the same lock: another ensure, or ANALYZE of the whole table. Both are short.
 LOCK_TIMEOUT = "2s"
 PAUSES = (0.2, 0.5, 1.0, 2.0)
+_PARTITIONS = sa.text(
+    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = CAST(:table AS regclass)"
+)
 
 
 class SlotOutOfRange(errors.RollcallError):
@@ -33,14 +37,22 @@ class SlotOutOfRange(errors.RollcallError):
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """One partition."""
+    """What one partition of each table holds."""
 
     begin_at: datetime
 
     @property
-    def name(self) -> str:
-        """The table's name."""
-        return f"executions_{self.begin_at:%Y%m%d}"
+    def end_at(self) -> datetime:
+        """When the next one begins."""
+        return self.begin_at + WEEK
+
+    def days(self) -> list[date]:
+        """Return its days."""
+        return [self.begin_at.date() + timedelta(days=number) for number in range(7)]
+
+    def of(self, table: str) -> str:
+        """Return the name of the table's partition."""
+        return f"{table}_{self.begin_at:%Y%m%d}"
 
 
 @dataclass(slots=True)
@@ -58,16 +70,36 @@ class Partitions:
         """
 
         async def work(connection: AsyncConnection) -> list[str]:
-            now = self.clock() if self.clock else await _database_now(connection)
-            existing = await _existing(connection)
-            first = week_of(now).begin_at - (timedelta() if existing else WEEK)
-            weeks = _weeks(first, week_of(now).begin_at + ahead_weeks * WEEK)
-            return await _make(connection, [week for week in weeks if week.name not in existing])
+            this_week = week_of(self.clock() if self.clock else await _database_now(connection))
+            made = []
+            for table in TABLES:
+                existing = await weeks_of(connection, table)
+                first = this_week.begin_at - (timedelta() if existing else WEEK)
+                wanted = _weeks(first, this_week.begin_at + ahead_weeks * WEEK)
+                missing = [week for week in wanted if week not in existing]
+                made += await _make(connection, table, missing)
+            return made
 
         return await self._repeat(work)
 
+    async def provide(
+        self, slot_at: datetime, now: datetime, write: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do the write; make the partitions of this slot first if it lacks them.
+
+        The write must leave its transaction usable when it fails.
+        Raises SlotOutOfRange, errors.StoreUnavailable.
+        """
+        try:
+            await write()
+        except exc.DBAPIError as error:
+            if not _lacks_partition(error):
+                raise
+            await self.ensure_for(slot_at, now)
+            await write()
+
     async def ensure_for(self, slot_at: datetime, now: datetime) -> None:
-        """Make the partition of this slot if it is missing.
+        """Make the partitions of this slot if they are missing.
 
         Raises SlotOutOfRange, errors.StoreUnavailable.
         """
@@ -76,8 +108,11 @@ class Partitions:
         week = week_of(slot_at)
 
         async def work(connection: AsyncConnection) -> list[str]:
-            missing = week.name not in await _existing(connection)
-            return await _make(connection, [week] if missing else [])
+            made = []
+            for table in TABLES:
+                if week not in await weeks_of(connection, table):
+                    made += await _make(connection, table, [week])
+            return made
 
         await self._repeat(work)
 
@@ -86,7 +121,7 @@ class Partitions:
             try:
                 return await self._once(work)
             except errors.StoreUnavailable as error:
-                if not _is_lock_timeout(error):
+                if not is_lock_timeout(error):
                     raise
                 await asyncio.sleep(pause)
         return await self._once(work)
@@ -115,34 +150,37 @@ async def _database_now(connection: AsyncConnection) -> datetime:
     return now
 
 
-async def _existing(connection: AsyncConnection) -> set[str]:
-    rows = await connection.execute(
-        sa.text(
-            "SELECT inhrelid::regclass::text FROM pg_inherits"
-            " WHERE inhparent = 'executions'::regclass"
-        )
-    )
-    return set(rows.scalars())
+async def weeks_of(connection: AsyncConnection, table: str) -> set[Week]:
+    """Return the weeks that the table has partitions for."""
+    rows = await connection.execute(_PARTITIONS, {"table": table})
+    return {_week_named(name) for name in rows.scalars()}
 
 
-async def _make(connection: AsyncConnection, weeks: list[Week]) -> list[str]:
+def _week_named(name: str) -> Week:
+    return Week(datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC))
+
+
+async def _make(connection: AsyncConnection, table: str, weeks: list[Week]) -> list[str]:
     for week in weeks:
-        begin, end = week.begin_at.isoformat(), (week.begin_at + WEEK).isoformat()
+        name, begin, end = week.of(table), week.begin_at.isoformat(), week.end_at.isoformat()
         await connection.execute(
-            sa.text(
-                f"CREATE TABLE {week.name}"
-                " (LIKE executions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
-            )
+            sa.text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         )
         await connection.execute(
             sa.text(
-                f"ALTER TABLE executions ATTACH PARTITION {week.name}"
+                f"ALTER TABLE {table} ATTACH PARTITION {name}"
                 f" FOR VALUES FROM ('{begin}') TO ('{end}')"
             )
         )
-    return [week.name for week in weeks]
+    return [week.of(table) for week in weeks]
 
 
-def _is_lock_timeout(error: errors.StoreUnavailable) -> bool:
+def _lacks_partition(error: exc.DBAPIError) -> bool:
+    # A violated CHECK of ours has the same code, and a name.
+    return failures.sqlstate(error) == failures.NO_PARTITION and not failures.constraint(error)
+
+
+def is_lock_timeout(error: errors.StoreUnavailable) -> bool:
+    """Whether somebody held the lock for longer than we would wait."""
     cause = error.__cause__
     return isinstance(cause, exc.DBAPIError) and failures.sqlstate(cause) == failures.LOCK_TIMEOUT

@@ -202,7 +202,7 @@ def test_the_template_for_the_next_migration_makes_a_readable_file(tmp_path: Pat
     settings.set_main_option("script_location", str(MIGRATIONS))
     settings.set_main_option("version_locations", f"{MIGRATIONS / 'versions'} {tmp_path}")
     settings.set_main_option("path_separator", "space")
-    made = command.revision(settings, "pre add column", rev_id="0002", version_path=str(tmp_path))
+    made = command.revision(settings, "pre add column", rev_id="9000", version_path=str(tmp_path))
     assert isinstance(made, script.Script)
 
     spec = importlib.util.spec_from_file_location("made", made.path)

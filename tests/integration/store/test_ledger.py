@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from rollcall.core import errors, executions
 from rollcall.core.executions import Status, Trigger
@@ -186,7 +185,7 @@ IMPOSSIBLE = {
 async def test_postgres_refuses_what_cannot_be(
     store: engine.Database, check: str, changes: dict[str, object]
 ) -> None:
-    with pytest.raises(exc.IntegrityError, match=f"executions_{check}_check"):
+    with pytest.raises(errors.Unstorable, match=f"executions_{check}_check"):
         await save(store, builders.execution(JOB, **changes))
 
 

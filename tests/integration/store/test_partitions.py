@@ -22,18 +22,17 @@ WEEKS = {
 
 @pytest.mark.parametrize(("at", "name"), WEEKS.values(), ids=WEEKS)
 def test_weeks_begin_on_monday_in_utc(at: str, name: str) -> None:
-    assert partitions.week_of(datetime.fromisoformat(at)).name == name
+    assert partitions.week_of(datetime.fromisoformat(at)).of("executions") == name
 
 
 async def existing(store: engine.Database) -> list[str]:
     async with store.transaction() as unit:
-        rows = await unit.connection.execute(
-            sa.text(
-                "SELECT inhrelid::regclass::text FROM pg_inherits"
-                " WHERE inhparent = 'executions'::regclass ORDER BY 1"
-            )
-        )
-        return list(rows.scalars())
+        names = [
+            week.of(table)
+            for table in partitions.TABLES
+            for week in await partitions.weeks_of(unit.connection, table)
+        ]
+    return sorted(names)
 
 
 async def drop_all(store: engine.Database) -> None:
@@ -48,7 +47,9 @@ async def test_an_upgrade_leaves_last_week_this_week_and_four_ahead(
     monday = partitions.week_of(datetime.now(UTC)).begin_at
 
     assert await existing(store) == [
-        partitions.Week(monday + timedelta(weeks=ahead)).name for ahead in range(-1, 5)
+        partitions.Week(monday + timedelta(weeks=ahead)).of(table)
+        for table in sorted(partitions.TABLES)
+        for ahead in range(-1, 5)
     ]
 
 
@@ -56,12 +57,15 @@ async def test_each_week_one_more_is_made_and_none_again(
     store: engine.Database, clock: clocks.Clock
 ) -> None:
     await drop_all(store)
-    assert len(await store.partitions.ensure()) == 6
+    assert len(await store.partitions.ensure()) == 2 * 6
     assert await store.partitions.ensure() == []
 
     clock.set(datetime(2026, 3, 9, tzinfo=UTC))
 
-    assert await store.partitions.ensure() == ["executions_20260406"]
+    assert await store.partitions.ensure() == [
+        "executions_20260406",
+        "execution_events_20260406",
+    ]
 
 
 async def test_weeks_that_upkeep_slept_through_are_made(
@@ -74,7 +78,7 @@ async def test_weeks_that_upkeep_slept_through_are_made(
     made = await store.partitions.ensure()
 
     assert made[0] == "executions_20260511"  # this week; the gap behind us is made on demand
-    assert len(made) == 5
+    assert len(made) == 2 * 5
 
 
 async def test_many_processes_at_once_make_each_once(
@@ -85,8 +89,8 @@ async def test_many_processes_at_once_make_each_once(
 
     made = await asyncio.gather(*(store.partitions.ensure() for _ in range(5)))
 
-    assert sorted(map(len, made)) == [0, 0, 0, 0, 6]
-    assert len(await existing(store)) == 6
+    assert sorted(map(len, made)) == [0, 0, 0, 0, 2 * 6]
+    assert len(await existing(store)) == 2 * 6
 
 
 async def test_making_partitions_neither_blocks_writers_nor_waits_for_them(
@@ -99,7 +103,7 @@ async def test_making_partitions_neither_blocks_writers_nor_waits_for_them(
         await writer.ledger.save(builders.execution())
 
         made = await asyncio.wait_for(store.partitions.ensure(), 1)
-        assert len(made) == 4
+        assert len(made) == 2 * 4
 
         await writer.schedule.save(row.job.id, row.state, clock.now)
         await writer.ledger.save(builders.execution(slot_at=clock.now + timedelta(weeks=4)))
@@ -130,7 +134,7 @@ async def test_writers_go_on_while_partitions_are_made(
     done.set()
     slowest = await asyncio.gather(*writers)
 
-    assert len(made) == weeks
+    assert len(made) == 2 * weeks
     assert max(slowest) < 1
 
 
@@ -149,7 +153,7 @@ async def test_a_lock_that_somebody_holds_is_waited_for_and_then_told(
 
         ensuring = asyncio.create_task(store.partitions.ensure())
         await asyncio.sleep(0.06)  # its first try is over
-    assert len(await ensuring) == 6
+    assert len(await ensuring) == 2 * 6
 
 
 async def test_all_indexes_and_checks_hold_in_a_new_partition(store: engine.Database) -> None:
@@ -162,4 +166,4 @@ async def test_all_indexes_and_checks_hold_in_a_new_partition(store: engine.Data
                 " FROM pg_inherits WHERE inhparent = 'executions'::regclass"
             )
         )
-        assert {tuple(row) for row in rows} == {("executions", 5, 5)}
+        assert {tuple(row) for row in rows} == {("executions", 8, 5)}

@@ -1,0 +1,244 @@
+"""`rollcall executions …`: the ledger, as it stands in the database."""
+
+import argparse
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rollcall import config
+from rollcall.cli import arguments
+from rollcall.core import durations, errors, executions, rollups
+from rollcall.services.listing import Choice, Listed, Page
+from rollcall.store import engine
+
+_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_EXAMPLE = """examples, in a pod of the operator:
+  rollcall executions list -n shop --status failed --since 7d
+  rollcall executions show 019cae6b-6600-831c-b6d6-46119678cb55
+  rollcall executions stats --days 30"""
+
+Job = tuple[str, str]  # namespace, name
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to the command line's parser."""
+    parser = commands.add_parser(
+        "executions",
+        help="show what became of each slot and run",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="executions_command", required=True, metavar="ACTION")
+    _add_list(actions.add_parser("list", help="newest slot first, a page at a time"))
+    show = actions.add_parser("show", help="one of them, with what happened in it")
+    show.add_argument("id", type=arguments.identifier, help="from the list")
+    stats = actions.add_parser("stats", help="how often each status, and how long runs took")
+    _add_job(stats)
+    stats.add_argument(
+        "--days",
+        type=arguments.number,
+        default=30,
+        help="until today, in UTC (default 30)",
+    )
+    for action in actions.choices.values():
+        action.add_argument("-o", dest="output", choices=("text", "json"), default="text")
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    _add_job(parser)
+    parser.add_argument(
+        "--status", action="append", default=[], choices=list(executions.Status), metavar="STATUS",
+        help="one of " + ", ".join(executions.Status) + "; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--trigger", choices=list(executions.Trigger))
+    parser.add_argument(
+        "--since", type=arguments.duration, metavar="DURATION", help="slots of the last 7d"
+    )
+    parser.add_argument("--limit", type=arguments.number, default=50, help="of a page (default 50)")
+    parser.add_argument("--cursor", help="where the page before ended")
+
+
+def _add_job(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--namespace", help="default all")
+    parser.add_argument("--cronjob", metavar="NAME", help="default all")
+
+
+def run(options: argparse.Namespace, settings: config.Settings, now: datetime) -> None:
+    """Print what was asked for; raises errors.NotFound, InvalidSpec, StoreUnavailable."""
+    print("\n".join(asyncio.run(_answer(options, settings, now))))
+
+
+async def _answer(
+    options: argparse.Namespace, settings: config.Settings, now: datetime
+) -> Sequence[str]:
+    database = engine.Database(
+        settings.database_dsn,
+        password=config.database_password(),
+        application_name="rollcall-cli",
+    )
+    ask = {"list": _list, "show": _show, "stats": _stats}[options.executions_command]
+    try:
+        return await ask(database, options, settings.cluster, now)
+    finally:
+        await database.close()
+
+
+async def _list(
+    database: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
+) -> Sequence[str]:
+    choice = Choice(
+        cluster=cluster,
+        namespace=options.namespace,
+        cronjob=options.cronjob,
+        statuses=frozenset(map(executions.Status, options.status)),
+        trigger=executions.Trigger(options.trigger) if options.trigger else None,
+        since=now - options.since if options.since else None,
+    )
+    page = await database.run(
+        lambda unit: unit.listing.page(choice, limit=options.limit, cursor=options.cursor)
+    )
+    if options.output == "json":
+        listed = [_as_json(item) for item in page.items]
+        return _json({"items": listed, "nextCursor": page.next_cursor})
+    return list(_table_of(page))
+
+
+async def _show(
+    database: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
+) -> Sequence[str]:
+    del now
+
+    async def read(unit: engine.Transaction) -> tuple[Listed | None, Sequence[executions.Event]]:
+        found = await unit.listing.find(cluster, options.id)
+        return found, await unit.events.of(options.id)
+
+    item, events = await database.run(read)
+    if item is None:
+        raise errors.NotFound(f"there is no execution {options.id}")
+    told = [
+        {"at": _utc(one.at), "source": one.source, "reason": one.reason, "message": one.message}
+        for one in events
+    ]
+    if options.output == "json":
+        return _json(_as_json(item) | {"events": told})
+    rows = [(name, str(value)) for name, value in _as_json(item).items() if value is not None]
+    return [*_aligned(rows), "", "events", *_aligned([list(one.values()) for one in told])]
+
+
+async def _stats(
+    database: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
+) -> Sequence[str]:
+    choice = Choice(cluster=cluster, namespace=options.namespace, cronjob=options.cronjob)
+    since = now.astimezone(UTC).date() - timedelta(days=options.days - 1)
+
+    async def read(unit: engine.Transaction) -> Mapping[Job, rollups.Statistics]:
+        jobs = await unit.listing.jobs(choice)
+        numbers = await unit.numbers.of(list(jobs), since)
+        of_name: dict[Job, list[rollups.Statistics]] = defaultdict(list)
+        for cronjob_id, found in numbers.items():
+            of_name[jobs[cronjob_id]].append(found)
+        return {job: rollups.together(parts) for job, parts in sorted(of_name.items())}
+
+    found = await database.run(read)
+    if options.output == "json":
+        items = [_numbers_as_json(job, numbers) for job, numbers in found.items()]
+        return _json({"since": since.isoformat(), "items": items})
+    return list(_aligned(list(_numbers_table(found))))
+
+
+def _table_of(page: Page) -> Iterator[str]:
+    header = ["NAMESPACE", "CRONJOB", "SLOT", "STATUS", "REASON", "TRIGGER", "DURATION", "ID"]
+    rows = [[item.namespace, item.cronjob, *_cells(item.execution)] for item in page.items]
+    yield from _aligned([header, *rows])
+    if page.next_cursor:
+        yield f"more: --cursor {page.next_cursor}"
+
+
+def _cells(run: executions.Execution) -> list[str]:
+    took = run.ended_at - run.started_at if run.started_at and run.ended_at else None
+    return [
+        _utc(run.slot_at),
+        run.status,
+        run.reason or "-",
+        run.trigger,
+        _text(took),
+        str(run.id),
+    ]
+
+
+def _numbers_table(found: Mapping[Job, rollups.Statistics]) -> Iterator[list[str]]:
+    statuses = sorted({status for numbers in found.values() for status in numbers.counts})
+    yield ["NAMESPACE", "CRONJOB", "SUCCESS", *map(str.upper, statuses),
+           *map(str.upper, _PERCENTILES), "LONGEST"]  # fmt: skip
+    for job, numbers in found.items():
+        rate = numbers.success_rate
+        yield [
+            *job,
+            "-" if rate is None else f"{rate:.1%}",
+            *(str(numbers.counts.get(status, 0)) for status in statuses),
+            *(_text(numbers.duration(fraction)) for fraction in _PERCENTILES.values()),
+            _text(numbers.longest),
+        ]
+
+
+def _as_json(item: Listed) -> dict[str, Any]:
+    run = item.execution
+    return {
+        "id": str(run.id),
+        "namespace": item.namespace,
+        "cronjob": item.cronjob,
+        "slotTime": _utc(run.slot_at),
+        "trigger": run.trigger,
+        "status": run.status,
+        "reason": run.reason,
+        "message": run.message,
+        "exitCode": run.exit_code,
+        "jobName": run.job_name,
+        "startTime": run.started_at and _utc(run.started_at),
+        "completionTime": run.ended_at and _utc(run.ended_at),
+        "attempts": run.attempts,
+    }
+
+
+def _numbers_as_json(job: Job, numbers: rollups.Statistics) -> dict[str, Any]:
+    durations_of = {
+        f"{name}Seconds": _seconds(numbers.duration(fraction))
+        for name, fraction in _PERCENTILES.items()
+    }
+    return {
+        "namespace": job[0],
+        "cronjob": job[1],
+        "counts": dict(sorted(numbers.counts.items())),
+        "successRate": numbers.success_rate,
+        **durations_of,
+        "longestSeconds": _seconds(numbers.longest),
+    }
+
+
+def _json(document: object) -> list[str]:
+    return [json.dumps(document, indent=2, ensure_ascii=False)]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _text(duration: timedelta | None) -> str:
+    if duration is None:
+        return "-"
+    return durations.text(timedelta(seconds=round(duration.total_seconds())))
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else round(duration.total_seconds(), 3)
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,77 @@
+"""What happened in an execution, kept beyond the life of the objects that told it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollcall.core import executions, ids
+from rollcall.store import columns, models, partitions
+
+_events = models.table(models.ExecutionEvent)
+
+# Built once: building a statement costs more than running it.
+_ADD = insert(_events).on_conflict_do_nothing()
+_OF_EXECUTION = (
+    sa.select(_events)
+    .where(
+        _events.c.slot_at == sa.bindparam("slot_at"),  # else every partition is asked
+        _events.c.execution_id == sa.bindparam("execution_id"),
+    )
+    .order_by(_events.c.at, _events.c.id)
+)
+
+
+@dataclass(slots=True)
+class Events:
+    """`ports.Events` on one connection."""
+
+    connection: AsyncConnection
+    now: datetime
+    partitions: partitions.Partitions
+
+    async def record(
+        self, execution: executions.Execution, events: Sequence[executions.Event]
+    ) -> None:
+        """Add these events; repeating it adds nothing.
+
+        Raises partitions.SlotOutOfRange as saving the execution does.
+        """
+        if not events:
+            return
+        rows = [_columns(execution, event) for event in events]
+
+        async def write() -> None:
+            async with self.connection.begin_nested():
+                await self.connection.execute(_ADD, rows)
+
+        await self.partitions.provide(execution.slot_at, self.now, write)
+
+    async def of(self, execution_id: UUID) -> Sequence[executions.Event]:
+        """Return the events of an execution, oldest first."""
+        key = {"slot_at": ids.instant_of(execution_id), "execution_id": execution_id}
+        rows = await self.connection.execute(_OF_EXECUTION, key)
+        return [
+            executions.Event(at=row.at, source=row.source, reason=row.reason, message=row.message)
+            for row in rows
+        ]
+
+
+def _columns(execution: executions.Execution, event: executions.Event) -> dict[str, Any]:
+    said = (event.source, event.reason, event.message)
+    text = "\0".join(columns.clean(part) for part in said)
+    return {
+        # As the id has it, so that the id alone finds the row.
+        "slot_at": ids.instant_of(execution.id),
+        "execution_id": execution.id,
+        "id": ids.event_id(execution_id=execution.id, at=event.at, text=text),
+        "at": event.at,
+        "source": event.source,
+        "reason": event.reason,
+        "message": event.message,
+    }

@@ -1,0 +1,29 @@
+"""The tables. Named constraints hold the invariants; `store.failures` translates their violations.
+
+`executions` and what belongs to them have no foreign keys: attaching a weekly partition would lock
+out all writers of `cronjobs`, and a run may be recorded before its job is registered.
+"""
+
+from rollcall.store.models.alerts import Incident, IncidentTransition, Notification
+from rollcall.store.models.base import Base, table
+from rollcall.store.models.jobs import Cluster, CronJob, ScheduleRevision
+from rollcall.store.models.rollups import RolledDay, RollupDay
+from rollcall.store.models.runs import TROUBLE, Attempt, Execution, ExecutionEvent, Gap
+
+__all__ = [
+    "TROUBLE",
+    "Attempt",
+    "Base",
+    "Cluster",
+    "CronJob",
+    "Execution",
+    "ExecutionEvent",
+    "Gap",
+    "Incident",
+    "IncidentTransition",
+    "Notification",
+    "RolledDay",
+    "RollupDay",
+    "ScheduleRevision",
+    "table",
+]

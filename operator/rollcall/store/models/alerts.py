@@ -1,0 +1,112 @@
+"""Incidents, and who is told."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rollcall.core import incidents, policies
+from rollcall.store import columns
+from rollcall.store.models import base
+
+
+class Incident(base.Base):
+    """A finding kept from opened to resolved; at most one open per job and kind."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        Index(
+            "incidents_open_key",
+            "cronjob_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+        Index("incidents_history_idx", "cronjob_id", text("opened_at DESC")),
+        base.one_of("kind", policies.Kind),
+        base.one_of("severity", policies.Severity),
+        CheckConstraint("version >= 1", name="version"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    cronjob_id: Mapped[UUID] = mapped_column(ForeignKey("cronjobs.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    severity: Mapped[str]
+    reason: Mapped[str]
+    message: Mapped[str]
+    evidence: Mapped[dict[str, Any]]
+    execution_id: Mapped[UUID | None]
+    opened_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+    announced_at: Mapped[datetime | None]
+    notified_at: Mapped[datetime | None]
+    suppressed: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    reasons: Mapped[list[str]] = mapped_column(ARRAY(columns.CleanText))
+    inhibited_by: Mapped[str | None]
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class IncidentTransition(base.Base):
+    """One step of an incident, with the reason for telling or not telling."""
+
+    __tablename__ = "incident_transitions"
+    __table_args__ = (
+        base.one_of("transition", incidents.Transition),
+        base.one_of("severity", policies.Severity),
+    )
+
+    incident_id: Mapped[UUID] = mapped_column(
+        ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True
+    )
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at: Mapped[datetime]
+    transition: Mapped[str]
+    severity: Mapped[str]
+    reason: Mapped[str]
+    message: Mapped[str]
+    notify: Mapped[bool]
+    why: Mapped[str]
+
+
+class Notification(base.Base):
+    """The outbox: one row per incident transition and channel."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        Index("notifications_key", "channel", "key", unique=True),
+        Index(
+            "notifications_pending_idx",
+            "cluster",
+            "next_at",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index("notifications_incident_idx", "incident_id", "channel", "id"),
+        base.one_of("status", ("pending", "delivered", "dead")),
+        CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    cluster: Mapped[str]  # whose operator delivers it
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    channel: Mapped[str]
+    key: Mapped[str]
+    type: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(server_default=text("'pending'"))  # pending delivered dead
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    created_at: Mapped[datetime]
+    next_at: Mapped[datetime]  # due from here on; a claim moves it to the end of its lease
+    holder: Mapped[str | None]
+    delivered_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]

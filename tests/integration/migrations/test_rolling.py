@@ -1,0 +1,124 @@
+"""A migration while the processes of the release before it are writing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import pytest
+import sqlalchemy as sa
+from alembic import command, config
+
+from rollcall import store as store_package
+from rollcall.core.executions import Status
+from rollcall.store import engine, partitions, upgrade
+from support import builders
+
+MIGRATIONS = Path(store_package.__file__).with_name("migrations")
+FIRST = "0001"
+
+
+@pytest.fixture
+async def old_store(empty_dsn: str) -> AsyncIterator[engine.Database]:
+    """Open a database as the first release left it."""
+    database = engine.Database(empty_dsn, application_name="tests")
+    async with database.transaction() as unit:
+        await unit.connection.run_sync(_migrate)
+        week = partitions.week_of(builders.SLOT_AT)
+        await unit.connection.execute(
+            sa.text(
+                f"CREATE TABLE {week.of('executions')} PARTITION OF executions"
+                f" FOR VALUES FROM ('{week.begin_at}') TO ('{week.end_at}')"
+            )
+        )
+    yield database
+    await database.close()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    settings = config.Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, FIRST)
+
+
+class Writers:
+    """Write without end, each as the first release does; an error ends the test."""
+
+    def __init__(self, store: engine.Database) -> None:
+        self.store = store
+        self.written = 0
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._write(number)) for number in range(3)]
+        await self.more(20)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def more(self, count: int) -> None:
+        """Return when so many more transactions are through."""
+        until = self.written + count
+        while self.written < until:
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.01)
+
+    async def _write(self, worker: int) -> None:
+        job = builders.job(f"writer-{worker}")
+        number = 0
+        while not self._stop.is_set():
+            async with self.store.transaction() as unit:
+                row = await unit.registry.register(job)
+                slot_at = builders.SLOT_AT + number % 5000 * timedelta(minutes=1)
+                for status in (Status.RUNNING, Status.SUCCEEDED):
+                    run = builders.execution(job, slot_at=slot_at, status=status)
+                    await unit.ledger.save(run)
+                    pod = builders.attempt(f"{worker}-{number}", job_uid=run.job_uid)
+                    await unit.attempts.observe(run, [pod])
+                await unit.attempts.heard([(f"{worker}-{number}", unit.now)])
+                await unit.schedule.save(row.job.id, row.state, unit.now)
+            self.written += 1
+            number += 1
+
+
+async def head(store: engine.Database) -> str:
+    async with store.transaction() as unit:
+        found = await unit.connection.execute(sa.text("SELECT version_num FROM alembic_version"))
+        return str(found.scalar_one())
+
+
+async def test_writers_of_the_first_release_see_no_error_while_it_is_upgraded(
+    old_store: engine.Database, empty_dsn: str
+) -> None:
+    async with Writers(old_store) as writers:
+        assert await head(old_store) == FIRST
+
+        await upgrade.upgrade(empty_dsn)
+
+        assert await head(old_store) > FIRST
+        await writers.more(20)
+    await upgrade.check(empty_dsn)
+
+
+async def test_a_long_transaction_delays_the_upgrade_and_no_writer(
+    old_store: engine.Database, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upgrade, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(upgrade, "_PAUSE", 0.05)
+    async with Writers(old_store) as writers:
+        async with old_store.transaction() as holder:
+            await holder.ledger.save(builders.execution())  # the new indexes wait for it
+            upgrading = asyncio.create_task(upgrade.upgrade(empty_dsn))
+            await writers.more(60)
+            assert not upgrading.done()
+
+        await upgrading
+        assert await head(old_store) > FIRST
+        await writers.more(20)
