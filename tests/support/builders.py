@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import executions, ids, incidents, policies, rules, slots
+from rollcall.core import executions, findings, ids, incidents, policies, slots
 from rollcall.services import ports
 
 CLUSTER = "test"
@@ -124,7 +124,7 @@ def observation(of: ports.TrackedJob | None = None, **changes: object) -> execut
     return executions.JobObservation(**values)
 
 
-def finding(kind: policies.Kind = policies.Kind.FAILING, **changes: object) -> rules.Finding:
+def finding(kind: policies.Kind = policies.Kind.FAILING, **changes: object) -> findings.Finding:
     """Build a rule that holds."""
     values: dict[str, Any] = {
         "kind": kind,
@@ -135,7 +135,7 @@ def finding(kind: policies.Kind = policies.Kind.FAILING, **changes: object) -> r
         "evidence": {"count": 1},
     }
     values |= changes
-    return rules.Finding(**values)
+    return findings.Finding(**values)
 
 
 def alerts(**changes: object) -> policies.Alerts:
@@ -155,7 +155,7 @@ def step(
     of: ports.TrackedJob | None = None,
     *,
     incident: incidents.Incident | None = None,
-    found: rules.Finding | None = None,
+    found: findings.Finding | None = None,
     recovered: bool = False,
     now: datetime = SLOT_AT,
     kind: policies.Kind = policies.Kind.FAILING,

@@ -27,6 +27,7 @@ class FakeKube(client.KubeClient):
         self.objects: dict[str, Object] = {}
         self.calls: list[tuple[str, str]] = []
         self.reads: list[str] = []
+        self.queries: list[dict[str, str | int]] = []  # of these reads
         self.faults: dict[tuple[str, str], list[Exception]] = defaultdict(list)
         self.admit: Callable[[Object], str | None] = lambda _pod: None
         self.bodies: list[Object] = []
@@ -52,6 +53,7 @@ class FakeKube(client.KubeClient):
     @override
     async def get(self, path: str, **query: str | int) -> Object:
         self.reads.append(path)
+        self.queries.append(query)
         self._maybe_fail("GET", path)
         if path in self.objects:
             return copy.deepcopy(self.objects[path])

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +20,12 @@ Found = TypeVar("Found")
 SYSTEM = "rollcall-system"
 CONTEXT = os.environ.get("ROLLCALL_E2E_CONTEXT", "kind-rollcall-test")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rollcall"
+NAMESPACES = "/api/v1/namespaces"
 EACH_MINUTE = "* * * * *"
 MARK = {"rollcall.dev/e2e": "true"}  # namespaces whose alerts go to the receiver of the tests
 LOOK = 0.5  # seconds between two looks
+HANG = "exec sleep 3600"
+MINUTE = timedelta(minutes=1)
 
 
 async def eventually(
@@ -64,6 +70,17 @@ def job_template(image: str, script: str) -> Object:
         "containers": [container(image, script)],
     }
     return {"spec": {"backoffLimit": 0, "template": {"spec": pod}}}
+
+
+def next_slot(ahead: float = 10) -> datetime:
+    """Return the first full minute that is at least so many seconds ahead."""
+    at = datetime.now(UTC) + timedelta(seconds=ahead)
+    return at.replace(second=0, microsecond=0) + MINUTE
+
+
+def hourly(*slots: datetime) -> str:
+    """Return the schedule that has these slots in the present hour, and as many in each other."""
+    return f"{','.join(str(slot.minute) for slot in slots)} * * * *"
 
 
 def condition(thing: Mapping[str, Any], kind: str) -> Object:
@@ -142,6 +159,20 @@ class Place:
             good=lambda one: one.get("reason") == reason,
         )
 
+    async def forbid(self, what: str) -> None:
+        """Set a quota of none, of `pods` for example."""
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none"},
+            "spec": {"hard": {what: "0"}},
+        }
+        await self.kube.create(self.core("resourcequotas"), quota)
+
+    async def allow(self) -> None:
+        """Take the quota away."""
+        await self.kube.request("DELETE", self.core("resourcequotas", "none"))
+
     async def run_pod(self, name: str, **spec: object) -> Object:
         """Run a pod to its end and return the JSON object that it printed."""
         pod = {"restartPolicy": "Never", "automountServiceAccountToken": False, **spec}
@@ -155,6 +186,19 @@ class Place:
         ends = {"Succeeded", "Failed"}
         await eventually(phase, 90, what=f"the end of pod {name}", good=ends.__contains__)
         return await self.kube.get(f"{self.core('pods', name)}/log")
+
+
+@asynccontextmanager
+async def own(kube: client.KubeClient, image: str) -> AsyncIterator[Place]:
+    """Make a namespace whose alerts go to the receiver, and delete it at the end."""
+    name = f"e2e-{uuid.uuid4().hex[:10]}"
+    metadata = {"name": name, "labels": MARK}
+    await kube.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    try:
+        yield Place(kube=kube, name=name, image=image)
+    finally:
+        with suppress(errors.NotFound):
+            await kube.request("DELETE", f"{NAMESPACES}/{name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

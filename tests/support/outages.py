@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from support import kube as kubes
+from support import kubectl
 
 LEASE = "rollcall-operator"
 WORKLOADS = (
@@ -10,6 +11,41 @@ WORKLOADS = (
     ("deployments", "rollcall-api"),
     ("statefulsets", "rollcall-postgres"),
 )
+
+KUBERNETES = "/etc/kubernetes"
+# Kills a pod's processes of ours. A control group carries the pod's UID, with underscores where
+# systemd made it.
+SIGKILL = """
+other=$(printf %s "$1" | tr - _)
+for process in $(pgrep -f rollcall); do
+  grep -qsE "$1|$other" "/proc/$process/cgroup" && kill -9 "$process"
+done
+true"""
+
+
+class Node:
+    """The one node of a cluster that `hack` made, reached past Kubernetes."""
+
+    async def run(self, *command: str) -> str:
+        """Return what a command on the node writes."""
+        known = kubectl.record()
+        assert known, "this needs a cluster of hack/cluster"
+        line = [known["engine"], "exec", known["node"], *command]
+        return await kubectl.output(line, known["environment"])
+
+    async def stop_api_server(self) -> None:
+        """Take the API server away; it is gone when this returns."""
+        await self.run("mv", f"{KUBERNETES}/manifests/kube-apiserver.yaml", KUBERNETES)
+
+        async def left() -> str:
+            return await self.run("sh", "-c", "pgrep -x kube-apiserver || true")
+
+        await kubes.eventually(left, 90, what="the end of the API server", good=lambda pid: not pid)
+
+    async def start_api_server(self) -> None:
+        """Bring it back; harmless where it is there."""
+        away = f"{KUBERNETES}/kube-apiserver.yaml"
+        await self.run("sh", "-c", f"test ! -e {away} || mv {away} {KUBERNETES}/manifests/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +60,13 @@ class System:
             await self._count(kind, name, within=within)
 
     async def leader(self) -> str:
-        """Return the identity of the present leader; it begins with the pod's name."""
+        """Return the identity of the present leader, empty without one; it begins with its pod."""
         lease = await self.place.kube.get(
             self.place.group("coordination.k8s.io/v1", "leases", LEASE)
         )
-        return str((lease.get("spec") or {}).get("holderIdentity") or "")
+        holder = str((lease.get("spec") or {}).get("holderIdentity") or "")
+        pod, _, _ = holder.partition("_")
+        return holder if pod in await self.pods("operator") else ""
 
     async def pods(self, component: str) -> list[str]:
         """Return the names of a component's pods."""
@@ -40,6 +78,25 @@ class System:
         """End a pod without a chance to say good-bye."""
         await self.place.kube.request(
             "DELETE", self.place.core("pods", pod), query={"gracePeriodSeconds": 0}
+        )
+
+    async def sigkill(self, pod: str) -> None:
+        """End a pod's processes at once, and then the pod, whose restarts would be delayed."""
+        found = await self.place.kube.get(self.place.core("pods", pod))
+        await Node().run("sh", "-c", SIGKILL, "sh", found["metadata"]["uid"])
+        await self.kill(pod)
+
+    async def answers(self, within: float) -> None:
+        """Wait until the API server is back and its controllers work."""
+        lease = self.place.kube.get
+        path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
+
+        async def renewed() -> str:
+            return str((await lease(path))["spec"]["renewTime"])
+
+        before = await kubes.eventually(renewed, within, what="the API server answers")
+        await kubes.eventually(
+            renewed, within, what="its controllers work", good=lambda now: now != before
         )
 
     async def scale_postgres(self, replicas: int) -> None:

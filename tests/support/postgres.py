@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,15 @@ class Server:
 
     directory: Path
     port: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)  # beside or instead of ours
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def create(self) -> None:
         _run("initdb", "-D", self._data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "-N")
 
     def start(self) -> None:
-        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        chosen = {**_SETTINGS, **self.settings}
+        settings = [f"-c{name}={value}" for name, value in chosen.items()]
         listen = "127.0.0.1" if self.port else ""
         command = [program("postgres"), "-D", str(self._data), "-k", str(self.directory)]
         command += [f"-clisten_addresses={listen}", f"-p{self._port}", *settings]
@@ -122,10 +124,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def own_server(*, port: int | None = None) -> Iterator[Server]:
+def own_server(
+    *, port: int | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Run a server for this caller alone."""
     with _directory() as directory:
-        server = Server(directory=directory, port=port)
+        server = Server(directory=directory, port=port, settings=settings or {})
         server.create()
         try:
             server.start()

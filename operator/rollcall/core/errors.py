@@ -6,6 +6,7 @@ RollcallError
 ├── Unavailable            a dependency does not answer now; trying again can help
 │   ├── ClusterUnavailable    the Kubernetes API server
 │   └── StoreUnavailable      Postgres
+├── Unstorable             Postgres will never keep this value; trying again cannot help
 ├── Refused                the API server said no to this object; trying again cannot help
 ├── Conflict               somebody else changed or made the object first
 └── NotFound               the object does not exist
@@ -42,6 +43,10 @@ class ClusterUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """Postgres does not answer, or the transaction could not be completed by retrying."""
+
+
+class Unstorable(RollcallError):  # noqa: N818
+    """A value that Postgres will never keep: a constraint or the type of its column forbids it."""
 
 
 class Refused(RollcallError):  # noqa: N818

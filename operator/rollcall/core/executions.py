@@ -8,7 +8,6 @@ The rules:
 - Started means that a container of the user's ran, in whichever pod; our own does not count.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -54,7 +53,7 @@ _FOUND_LATER = _OPEN | (_ENDS - {Status.UNKNOWN})
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.QUEUED, Status.RUNNING}) | _ENDS,
     Status.QUEUED: frozenset({Status.PENDING, Status.RUNNING}) | _ENDS,
-    # A preempted Job goes back to its queue; a pod that was lost leaves its Job waiting again.
+    # A preempted Job goes back to its queue.
     Status.RUNNING: frozenset({Status.QUEUED}) | _ENDS,
     Status.MISSED: _FOUND_LATER,
     Status.SKIPPED: _FOUND_LATER,
@@ -88,6 +87,8 @@ class JobObservation:
     ended_at: datetime | None
     reason: str | None
     message: str | None
+    decided_at: datetime | None = None  # pods that end later did not bring the verdict about
+    owner_name: str | None = None  # of that CronJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,20 @@ class Attempt:
     reason: str | None  # why it ended: OOMKilled, Evicted, Error, …
     message: str | None
     sidecar_waiting: str | None = None  # why our own container does not start
+    waiting_message: str | None = None  # not stored with the pod: the execution's message has it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of an execution's story: evidence that outlives the Job, its pods and their Events.
+
+    `source` is who says so: kubernetes, pod, report or command.
+    """
+
+    at: datetime
+    source: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,86 +163,10 @@ def may_become(current: Status, new: Status) -> bool:
     return current is new or new in TRANSITIONS[current]
 
 
-def observe(execution: Execution, job: JobObservation, attempts: Sequence[Attempt]) -> Execution:
-    """Return the execution as this reading of its Job and pods shows it.
-
-    Readings may come repeated or out of order: one that the table refuses changes nothing, so the
-    furthest status wins.
-    """
-    status = _status(job, attempts)
-    if not may_become(execution.status, status):
-        return execution
-    newest = _newest(attempts)
-    started_at = _started_at(execution, job, attempts, status)
-    reason, message = _explanation(job, newest, status)
-    return replace(
-        execution,
-        status=status,
-        reason=reason,
-        message=message,
-        exit_code=newest.exit_code if newest else execution.exit_code,
-        job_name=job.job_name,
-        job_uid=job.job_uid,
-        created_at=job.created_at,
-        started_at=started_at,
-        ended_at=_ended_at(execution, job, status),
-        attempts=max(len(attempts), execution.attempts),
-    )
-
-
-def conclude(execution: Execution, status: Status, *, reason: str, at: datetime) -> Execution:
+def conclude(
+    execution: Execution, status: Status, *, reason: str, at: datetime, message: str | None = None
+) -> Execution:
     """End an execution whose Job is gone; an ended one stays as it is."""
     if not may_become(execution.status, status) or not execution.is_open:
         return execution
-    return replace(execution, status=status, reason=reason, ended_at=execution.ended_at or at)
-
-
-def _status(job: JobObservation, attempts: Sequence[Attempt]) -> Status:
-    if job.decided is not None:
-        return job.decided
-    if any(attempt.started_at and not attempt.ended_at for attempt in attempts):
-        return Status.RUNNING
-    if job.suspended:
-        return Status.QUEUED
-    if any(attempt.started_at for attempt in attempts):
-        return Status.RUNNING  # between two attempts
-    return Status.PENDING
-
-
-def _newest(attempts: Sequence[Attempt]) -> Attempt | None:
-    return max(attempts, key=lambda attempt: (attempt.created_at, attempt.pod_uid), default=None)
-
-
-def _started_at(
-    execution: Execution, job: JobObservation, attempts: Sequence[Attempt], status: Status
-) -> datetime | None:
-    seen = [attempt.started_at for attempt in attempts if attempt.started_at]
-    if execution.started_at:
-        seen.append(execution.started_at)
-    if not seen and status is Status.SUCCEEDED and job.job_started_at:
-        seen.append(job.job_started_at)  # it ran, and its pods went before we saw them
-    return min(seen, default=None)
-
-
-def _ended_at(execution: Execution, job: JobObservation, status: Status) -> datetime | None:
-    if status in _OPEN:
-        return None  # also where a verdict about a run that nobody saw is corrected
-    earlier = execution.ended_at if execution.status is status else None
-    return job.ended_at or earlier
-
-
-def _explanation(
-    job: JobObservation, newest: Attempt | None, status: Status
-) -> tuple[str | None, str | None]:
-    if status is Status.SUCCEEDED:
-        return job.reason, newest.message if newest else None
-    if status is not Status.FAILED:
-        return (newest.waiting_reason if newest else None), None
-    # The Job says that it gave up; the pod says why. The pod's word is worth more where the Job's
-    # is only that its retries are used up.
-    pod_reason = newest.reason if newest else None
-    reason = job.reason
-    if reason in {None, "BackoffLimitExceeded"} and pod_reason not in {None, "Error"}:
-        reason = pod_reason
-    message = (newest.message if newest else None) or job.message
-    return reason, message
+    return replace(execution, status=status, reason=reason, message=message, ended_at=at)

@@ -1,6 +1,7 @@
 """The one word about a job: worst first."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from enum import StrEnum
 
 from rollcall.core import policies
@@ -17,21 +18,24 @@ class Health(StrEnum):
     UNKNOWN = "Unknown"
 
 
-def health(
-    severities: Iterable[policies.Severity], *, suspended: bool, seeing: bool, has_history: bool
-) -> Health:
-    """Summarise the severities of the open incidents.
+# After so long without a look at the cluster good news is no longer known to be true. Bad news
+# stays: the incident is still open.
+BLIND_AFTER = timedelta(minutes=2)
+KEPT_WHILE_BLIND = frozenset({Health.DEGRADED, Health.FAILING})
 
-    `seeing` is False while the cluster could not be observed for over two minutes; `has_history`
-    once a slot is final or a run has ended.
+
+def health(
+    severities: Iterable[policies.Severity], *, suspended: bool, has_history: bool
+) -> Health:
+    """Summarise the severities of the open incidents, seen with open eyes.
+
+    `has_history` is True once a slot is final or a run has ended.
     """
     worst = max((severity.weight for severity in severities), default=-1)
     if worst >= policies.Severity.CRITICAL.weight:
         return Health.FAILING
     if worst >= policies.Severity.WARNING.weight:
         return Health.DEGRADED
-    if not seeing:
-        return Health.UNKNOWN
     if suspended:
         return Health.SUSPENDED
     return Health.HEALTHY if has_history else Health.NEW

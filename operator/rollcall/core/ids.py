@@ -18,6 +18,11 @@ def cronjob_id(*, cluster: str, uid: str) -> UUID:
     return _uuid8(hashlib.sha256(f"cronjob\0{cluster}\0{uid}".encode()).digest())
 
 
+def cluster_id(*, cluster: str) -> UUID:
+    """Identify the cluster itself, for what is true of all its jobs."""
+    return _uuid8(hashlib.sha256(f"cluster\0{cluster}".encode()).digest())
+
+
 def scheduled_execution_id(*, cronjob_id: UUID, slot_at: datetime) -> UUID:
     """Identify what became of one slot, whether or not a Job exists for it."""
     return _timed(slot_at, f"slot\0{cronjob_id}\0{_milliseconds(slot_at)}")
@@ -31,6 +36,11 @@ def job_execution_id(*, job_uid: str, slot_at: datetime) -> UUID:
 def incident_id(*, cronjob_id: UUID, kind: str, opened_at: datetime) -> UUID:
     """Identify an incident; the time makes the next incident of the same kind another one."""
     return _timed(opened_at, f"incident\0{cronjob_id}\0{kind}\0{opened_at.isoformat()}")
+
+
+def event_id(*, execution_id: UUID, at: datetime, text: str) -> UUID:
+    """Identify one line of an execution's story; `text` is all that it says."""
+    return _timed(at, f"event\0{execution_id}\0{at.isoformat()}\0{text}")
 
 
 def instant_of(identifier: UUID) -> datetime:

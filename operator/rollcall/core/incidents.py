@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import ids, policies, rules
+from rollcall.core import findings, ids, policies
 
 
 class Transition(StrEnum):
@@ -84,7 +84,7 @@ class Step:
 
 def decide(
     incident: Incident | None,
-    finding: rules.Finding | None,
+    finding: findings.Finding | None,
     *,
     cronjob_id: UUID,
     inhibited_by: policies.Kind | None,
@@ -111,7 +111,7 @@ def remind_at(incident: Incident, alerts: policies.Alerts) -> datetime | None:
 
 
 def _open(
-    finding: rules.Finding, cronjob_id: UUID, inhibited_by: policies.Kind | None, now: datetime
+    finding: findings.Finding, cronjob_id: UUID, inhibited_by: policies.Kind | None, now: datetime
 ) -> Step:
     incident = Incident(
         id=ids.incident_id(cronjob_id=cronjob_id, kind=finding.kind, opened_at=now),
@@ -132,7 +132,7 @@ def _open(
 
 def _continue(
     incident: Incident,
-    finding: rules.Finding,
+    finding: findings.Finding,
     inhibited_by: policies.Kind | None,
     alerts: policies.Alerts,
     now: datetime,
@@ -162,7 +162,7 @@ def _continue(
     return _quietly(incident, current, "WithinCooldown")
 
 
-def _is_repeat(incident: Incident, finding: rules.Finding) -> bool:
+def _is_repeat(incident: Incident, finding: findings.Finding) -> bool:
     """Whether it happened again: another run, or one more in the row."""
     return (finding.execution_id, finding.evidence.get("count")) != (
         incident.execution_id,

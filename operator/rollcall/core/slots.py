@@ -1,4 +1,4 @@
-"""Which slots were due, when their fate is final, and the verdict of one that did not run.
+"""Which slots were due, until when each could be started, and from when on it is final.
 
 The rules, from how the CronJob controller starts Jobs (kubernetes
 pkg/controller/cronjob/cronjob_controllerv2.go):
@@ -6,23 +6,22 @@ pkg/controller/cronjob/cronjob_controllerv2.go):
   final at min(N, T + D) plus a grace.
 - The schedule in force is the one that was applied, from the moment it was applied. Nothing is
   expected within BOUNDARY of such a moment, where either schedule may have won.
-- Before a verdict the judge has read the CronJob and the Job that the slot would have: nothing here
-  rests on an event that may have been lost.
+- A slot that waits is given up where another schedule or a suspension takes over: neither the
+  controller nor our own apply starts it afterwards.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from uuid import UUID
 
-from rollcall.core import durations, executions, schedule
+from rollcall.core import schedule
 
 # Latency of the controller and of our reading, and differences between clocks.
 GRACE = timedelta(seconds=60)
 BOUNDARY = timedelta(seconds=60)
-# The controller backs off after a refusal and its Events are rate limited, so that the next slots
-# may have none of their own (client-go tools/record: one event in five minutes after a burst).
-EVIDENCE_BEFORE = timedelta(minutes=10)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +38,15 @@ class Revision:
 
     def same_rhythm(self, other: "Revision") -> bool:
         """Whether slots come and end the same way: then no new revision begins."""
-        return (
-            self.schedule,
-            self.time_zone,
-            self.deadline,
-            self.concurrency,
-            self.suspended,
-        ) == (
-            other.schedule,
-            other.time_zone,
+        return self.same_ticks(other) and (self.deadline, self.concurrency, self.suspended) == (
             other.deadline,
             other.concurrency,
             other.suspended,
         )
+
+    def same_ticks(self, other: "Revision") -> bool:
+        """Whether slots come at the same times."""
+        return (self.schedule, self.time_zone) == (other.schedule, other.time_zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +54,7 @@ class Slot:
     """One expected tick, under the revision in force."""
 
     at: datetime
-    startable_until: datetime  # min(next slot, at + deadline)
+    startable_until: datetime  # min(next slot, at + deadline, end of its revision's ticks)
     revision: Revision
 
     @property
@@ -70,11 +65,19 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronJobReading:
-    """What the judge read of the CronJob itself; `uid` differs after a re-creation."""
+    """What the judge read of the CronJob itself; `uid` and `created_at` tell a re-creation."""
 
     uid: str
     suspended: bool
     last_schedule_at: datetime | None
+    last_success_at: datetime | None = None
+    created_at: datetime | None = None
+    suspended_by: str | None = None  # who set `suspend` last, and when
+    suspended_at: datetime | None = None
+    active: frozenset[str] = frozenset()  # UIDs of the Jobs that the controller counts as active
+    keeps_succeeded: int = 3  # history limits
+    keeps_failed: int = 1
+    keeps_for: timedelta | None = None  # ttlSecondsAfterFinished of its Jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,30 +90,52 @@ class EventReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Why nothing ran in a slot."""
+class Gap:
+    """A stretch of time told as one row: many slots in which nothing ran, or a time without slots.
 
-    status: executions.Status
+    `status` is missed, unknown, suspended or blind. `until_at` is the last slot, inclusive, or the
+    end of the time; None while it goes on. `count` is the number of slots without a row of their
+    own.
+    """
+
+    cronjob_id: UUID
+    from_at: datetime
+    until_at: datetime | None
+    status: str
     reason: str
     message: str
-    evidence: dict[str, Any] = field(default_factory=dict)
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """A time in which one revision's slots are expected, and until when they can be started."""
+
+    revision: Revision
+    after: datetime
+    until: datetime
+    given_up_at: datetime | None
 
 
 def expected(revisions: Sequence[Revision], *, after: datetime, until: datetime) -> Iterator[Slot]:
     """Yield the expected slots in (after, until], in order; `revisions` are in order of time."""
-    for position, revision in enumerate(revisions):
-        following = revisions[position + 1] if position + 1 < len(revisions) else None
-        last = min(until, following.effective_from - BOUNDARY) if following else until
-        first = max(after, revision.effective_from + BOUNDARY - timedelta(microseconds=1))
-        if not revision.suspended and first < last:
-            yield from _of_revision(revision, first, last)
+    for stretch in _stretches(revisions, after, until):
+        yield from _slots(stretch)
+
+
+def count_expected(revisions: Sequence[Revision], *, after: datetime, until: datetime) -> int:
+    """Count the expected slots in (after, until] without visiting each."""
+    return sum(
+        _ticks(stretch.revision).count_between(stretch.after, stretch.until)
+        for stretch in _stretches(revisions, after, until)
+    )
 
 
 def next_after(revisions: Sequence[Revision], after: datetime) -> datetime | None:
     """Return the next tick of the revision in force, whether or not it is expected already."""
     if not revisions or revisions[-1].suspended:
         return None
-    return _schedule(revisions[-1]).next_after(after)
+    return _ticks(revisions[-1]).next_after(after)
 
 
 def first_expected(revisions: Sequence[Revision]) -> datetime | None:
@@ -122,85 +147,80 @@ def first_expected(revisions: Sequence[Revision]) -> datetime | None:
         begin = revision
     if begin is None:
         return None
-    floor = begin.effective_from + BOUNDARY - timedelta(microseconds=1)
-    return _schedule(revisions[-1]).next_after(floor)
+    return _ticks(revisions[-1]).next_after(begin.effective_from + BOUNDARY - _INSTANT)
 
 
-def judge(
-    slot: Slot,
-    *,
-    cronjob: CronJobReading | None,
-    runs: Sequence[executions.Execution],
-    events: Sequence[EventReading],
-) -> Verdict:
-    """Say why a final slot has no Job; `runs` are the job's executions around the slot."""
-    if cronjob and cronjob.last_schedule_at == slot.at:
-        return Verdict(
-            status=executions.Status.UNKNOWN,
-            reason="JobGone",
-            message="the CronJob says that it started this slot, but its Job is gone",
-        )
-    blocker = _blocker(slot, runs)
-    if blocker:
-        return Verdict(
-            status=executions.Status.SKIPPED,
-            reason="ForbidConcurrent",
-            message=f"{blocker.job_name} was still running (concurrencyPolicy Forbid)",
-            evidence={"blockedBy": blocker.job_name},
-        )
-    return _missed(slot, cronjob, events)
+def suspensions(cronjob_id: UUID, revisions: Sequence[Revision], since: datetime) -> list[Gap]:
+    """Return the suspensions that reach beyond `since`, each with the slots that it left out."""
+    found: list[Gap] = []
+    begin: Revision | None = None
+    for revision in revisions:
+        if revision.suspended:
+            begin = begin or revision
+        elif begin:
+            found.append(_suspension(cronjob_id, begin, revision.effective_from))
+            begin = None
+    if begin:
+        found.append(_suspension(cronjob_id, begin, None))
+    return [gap for gap in found if gap.until_at is None or gap.until_at > since]
 
 
-def _missed(slot: Slot, cronjob: CronJobReading | None, events: Sequence[EventReading]) -> Verdict:
-    reason, message = _cause(slot, cronjob, events)
-    return Verdict(status=executions.Status.MISSED, reason=reason, message=message)
+def _suspension(cronjob_id: UUID, begin: Revision, end: datetime | None) -> Gap:
+    left_out = _ticks(begin).count_between(begin.effective_from, end) if end else 0
+    return Gap(
+        cronjob_id=cronjob_id,
+        from_at=begin.effective_from,
+        until_at=end,
+        status="suspended",
+        reason="Suspended",
+        message="the CronJob was suspended: no slot is expected",
+        count=left_out,
+    )
 
 
-def _cause(
-    slot: Slot, cronjob: CronJobReading | None, events: Sequence[EventReading]
-) -> tuple[str, str]:
-    if cronjob is None:
-        return "CronJobDeleted", "the CronJob did not exist when the slot was due"
-    if cronjob.suspended:
-        return "Suspended", "the CronJob was suspended when the slot was due"
-    near = [
-        event
-        for event in events
-        if slot.at - EVIDENCE_BEFORE <= event.last_at <= slot.final_at + GRACE
-    ]
-    for event in sorted(near, key=lambda event: event.last_at, reverse=True):
-        if event.reason == "FailedCreate":
-            quota = "exceeded quota" in event.message
-            return "QuotaExceeded" if quota else "AdmissionDenied", event.message
-        if event.reason in {"UnknownTimeZone", "UnparseableSchedule", "InvalidSchedule"}:
-            return event.reason, event.message
-    waited = durations.text(slot.startable_until - slot.at)
-    return "NotStarted", f"no Job was created within {waited}, and no Event says why"
+def _stretches(
+    revisions: Sequence[Revision], after: datetime, until: datetime
+) -> Iterator[_Stretch]:
+    for position, revision in enumerate(revisions):
+        following = revisions[position + 1] if position + 1 < len(revisions) else None
+        last = min(until, following.effective_from - BOUNDARY) if following else until
+        first = max(after, revision.effective_from + BOUNDARY - _INSTANT)
+        if not revision.suspended and first < last:
+            end = _given_up_at(revision, revisions[position + 1 :])
+            yield _Stretch(revision=revision, after=first, until=last, given_up_at=end)
 
 
-def _blocker(slot: Slot, runs: Sequence[executions.Execution]) -> executions.Execution | None:
-    if slot.revision.concurrency != "Forbid":
-        return None
-    for run in runs:
-        if run.trigger is not executions.Trigger.SCHEDULE or run.created_at is None:
-            continue
-        ended = None if run.is_open else run.ended_at
-        if run.created_at <= slot.at and (ended is None or ended >= slot.startable_until):
-            return run
+def _given_up_at(revision: Revision, later: Sequence[Revision]) -> datetime | None:
+    """Return when the controller forgets what it has not started of this revision."""
+    for following in later:
+        if following.suspended or not following.same_ticks(revision):
+            return following.effective_from
     return None
 
 
-def _of_revision(revision: Revision, after: datetime, until: datetime) -> Iterator[Slot]:
-    ticks = _schedule(revision)
-    for tick in ticks.slots_between(after, until):
-        following = ticks.next_after(tick)
-        limit = tick + revision.deadline
-        yield Slot(
-            at=tick,
-            startable_until=min(following, limit) if following else limit,
-            revision=revision,
-        )
+def _slots(stretch: _Stretch) -> Iterator[Slot]:
+    ticks, previous = _ticks(stretch.revision), None
+    for tick in ticks.slots_between(stretch.after, stretch.until):
+        if previous:
+            yield _slot(stretch, previous, tick)
+        previous = tick
+    if previous:
+        yield _slot(stretch, previous, ticks.next_after(previous))
 
 
-def _schedule(revision: Revision) -> schedule.Schedule:
-    return schedule.parse(revision.schedule, revision.time_zone)
+def _slot(stretch: _Stretch, at: datetime, following: datetime | None) -> Slot:
+    ends = (following, at + stretch.revision.deadline, stretch.given_up_at)
+    return Slot(
+        at=at,
+        startable_until=min(end for end in ends if end),
+        revision=stretch.revision,
+    )
+
+
+def _ticks(revision: Revision) -> schedule.Schedule:
+    return _parsed(revision.schedule, revision.time_zone)
+
+
+@lru_cache(maxsize=4096)  # one entry per distinct schedule
+def _parsed(expression: str, zone: str) -> schedule.Schedule:
+    return schedule.parse(expression, zone)

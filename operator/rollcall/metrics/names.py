@@ -21,6 +21,11 @@ class Metrics:
             "Until when the cluster was seen",
             registry=self.registry,
         )
+        self.clock_difference = Gauge(
+            "rollcall_clock_difference_seconds",
+            "By how much the API server's clock is ahead of the database's",
+            registry=self.registry,
+        )
         self.sweep_lag = Gauge(
             "rollcall_sweep_lag_seconds",
             "Time since the last sweep that went through",
@@ -35,6 +40,12 @@ class Metrics:
             "rollcall_resync_corrections",
             "Objects that a full list had and no watch had delivered",
             ["kind"],
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "rollcall_kubernetes_requests",
+            "Requests to the API server, watches excluded",
+            ["method"],
             registry=self.registry,
         )
         self.notifications = Counter(
@@ -56,6 +67,10 @@ class Metrics:
     def corrected(self, kind: str, count: int) -> None:
         """Count corrections of a full list."""
         self.corrections.labels(kind=kind).inc(count)
+
+    def requested(self, method: str) -> None:
+        """Count a request to the API server."""
+        self.requests.labels(method=method).inc()
 
     def sent(self, channel: str, outcome: str) -> None:
         """Count a try to deliver."""

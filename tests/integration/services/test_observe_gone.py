@@ -1,127 +1,151 @@
 """Jobs that are gone: deleted, replaced, gone while nobody saw, or only said to be gone."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from rollcall.core import errors, executions, slots
+from rollcall.core import errors
 from rollcall.core.executions import Status, Trigger
 from rollcall.services import observe
 from rollcall.store import engine
 from support import builders, clocks
+from support.observing import FIVE, World
 
 SECOND = timedelta(seconds=1)
-FIVE = timedelta(minutes=5)
-RHYTHM = builders.revision(concurrency="Replace")
-
-
-class Cluster:
-    """The API server, scripted."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, executions.JobObservation] = {}
-        self.away = False
-
-    async def job(self, namespace: str, job_name: str) -> executions.JobObservation | None:
-        assert namespace == "shop"
-        if self.away:
-            raise errors.ClusterUnavailable("no answer")
-        return self.jobs.get(job_name)
-
-    async def cronjob(self, namespace: str, name: str) -> slots.CronJobReading | None:
-        raise AssertionError(f"nobody asks for {namespace}/{name} here")
-
-    async def events(self, namespace: str, name: str) -> list[slots.EventReading]:
-        raise AssertionError(f"nobody asks for events of {namespace}/{name} here")
-
-    async def probe(self) -> None:
-        """See."""
-
-
-class World:
-    """A registered job and a writer; `restart` forgets what only the process knew."""
-
-    def __init__(self, store: engine.Database, clock: clocks.Clock) -> None:
-        self.store, self.clock, self.cluster = store, clock, Cluster()
-        self.job = builders.job()
-        self.restart()
-
-    def restart(self) -> None:
-        self.inbox = observe.Inbox(self.clock)
-        self.writer = observe.Writer(
-            store=self.store,
-            evidence=self.cluster,
-            inbox=self.inbox,
-            cluster=builders.CLUSTER,
-            changed=lambda _: None,
-        )
-
-    async def starts(self, slot: int = 0) -> executions.JobObservation:
-        at = builders.SLOT_AT + slot * FIVE
-        self.clock.set(at)
-        seen = builders.observation(
-            self.job, slot_at=at, created_at=at, job_uid=f"job-{slot}", job_name=f"report-{slot}"
-        )
-        self.cluster.jobs[seen.job_name] = seen
-        self.inbox.job(seen)
-        await self.writer.flush()
-        return seen
-
-    async def ends(self) -> list[tuple[Status, str | None]]:
-        async with self.store.transaction() as transaction:
-            runs = await transaction.ledger.recent(self.job.id, 10)
-        return [(run.status, run.reason) for run in reversed(runs)]
 
 
 @pytest.fixture
 async def world(store: engine.Database, clock: clocks.Clock) -> World:
     world = World(store, clock)
-    async with store.transaction() as transaction:
-        await transaction.registry.register(world.job)
-        await transaction.registry.applied(world.job.id, builders.applied(RHYTHM))
+    await world.register(builders.revision())
     return world
 
 
-async def test_a_deleted_job_ends_its_run_as_cancelled(world: World) -> None:
+@pytest.fixture
+async def replacing(store: engine.Database, clock: clocks.Clock) -> World:
+    world = World(store, clock)
+    await world.register(builders.revision(concurrency="Replace"))
+    return world
+
+
+async def test_a_job_deleted_by_hand_ends_its_run_as_cancelled(world: World) -> None:
     seen = await world.starts()
-    world.cluster.jobs.clear()
-    world.inbox.vanished(seen.job_uid)
-    await world.writer.flush()
+    await world.goes(seen)
     assert await world.ends() == [(Status.CANCELLED, "JobDeleted")]
     assert list(world.inbox.known()) == []
 
 
-async def test_a_job_that_made_room_for_the_next_is_replaced(world: World) -> None:
-    seen = await world.starts()
-    await world.starts(slot=1)
-    del world.cluster.jobs[seen.job_name]
-    world.clock.advance(SECOND)
-    world.inbox.vanished(seen.job_uid)
-    await world.writer.flush()
-    assert await world.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
+async def test_a_job_that_made_room_for_the_next_is_replaced(replacing: World) -> None:
+    seen = await replacing.starts()
+    await replacing.starts(slot=1)
+    replacing.clock.advance(SECOND)
+    await replacing.goes(seen)
+    assert await replacing.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
+
+
+async def test_a_job_is_replaced_also_where_its_successor_is_seen_later(replacing: World) -> None:
+    seen = await replacing.starts()
+    replacing.clock.set(builders.SLOT_AT + FIVE)
+    await replacing.goes(seen)
+    assert await replacing.ends() == [(Status.PENDING, None)]
+    await replacing.starts(slot=1)
+    replacing.clock.advance(3 * SECOND)
+    await replacing.writer.flush()
+    assert await replacing.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
+
+
+async def test_under_replace_a_job_without_a_successor_was_deleted(replacing: World) -> None:
+    await replacing.goes(await replacing.starts())
+    replacing.clock.advance(6 * SECOND)
+    await replacing.writer.flush()
+    assert await replacing.ends() == [(Status.CANCELLED, "JobDeleted")]
 
 
 async def test_under_forbid_a_deleted_job_is_deleted_whatever_comes_next(world: World) -> None:
-    forbid = builders.revision(effective_from=builders.SLOT_AT - FIVE, generation=2)
-    async with world.store.transaction() as transaction:
-        await transaction.registry.applied(world.job.id, builders.applied(forbid))
     seen = await world.starts()
     await world.starts(slot=1)
-    del world.cluster.jobs[seen.job_name]
     world.clock.advance(SECOND)
+    await world.goes(seen)
+    assert await world.ends() == [(Status.CANCELLED, "JobDeleted"), (Status.PENDING, None)]
+
+
+@pytest.mark.parametrize("owner", [None, "another-uid"], ids=["deleted", "made anew"])
+async def test_a_job_that_goes_with_its_cronjob_is_cancelled_with_its_owner(
+    world: World, owner: str | None
+) -> None:
+    seen = await world.starts()
+    world.cluster.owner = owner
+    await world.goes(seen)
+    assert await world.ends() == [(Status.CANCELLED, "OwnerDeleted")]
+
+
+async def test_a_job_that_only_a_list_does_without_is_unknown(world: World) -> None:
+    seen = await world.starts()
+    world.cluster.living.clear()
     world.inbox.vanished(seen.job_uid)
     await world.writer.flush()
-    assert await world.ends() == [(Status.CANCELLED, "JobDeleted"), (Status.PENDING, None)]
+    assert await world.ends() == [(Status.UNKNOWN, "JobGone")]
+
+
+async def test_a_list_that_is_late_takes_nothing_from_a_deletion_that_was_seen(
+    world: World,
+) -> None:
+    seen = await world.starts()
+    world.cluster.living.clear()
+    world.inbox.deleted(seen.job_uid)
+    world.inbox.vanished(seen.job_uid)
+    await world.writer.flush()
+    assert await world.ends() == [(Status.CANCELLED, "JobDeleted")]
+
+
+async def test_a_job_of_a_former_cronjob_is_recorded_to_its_end(world: World) -> None:
+    seen = await world.starts()
+    async with world.store.transaction() as transaction:
+        anew = builders.applied(builders.revision(), cronjob_uid="another-uid")
+        await transaction.registry.applied(world.job.id, anew)
+    orphan = replace(seen, owner_uid=None, owner_name=None, decided=Status.SUCCEEDED)
+    world.inbox.job(replace(orphan, ended_at=builders.SLOT_AT + SECOND))
+    await world.writer.flush()
+    assert await world.ends() == [(Status.SUCCEEDED, None)]
+
+
+async def test_a_job_of_another_cronjob_is_nobodys_run(world: World) -> None:
+    world.inbox.job(builders.observation(world.job, owner_uid="another-uid"))
+    await world.writer.flush()
+    assert await world.runs() == []
+
+
+async def test_a_second_job_for_a_slot_is_a_run_by_hand_and_ends_as_such(world: World) -> None:
+    await world.starts()
+    second = builders.observation(
+        world.job, created_at=builders.SLOT_AT + SECOND, job_uid="second", job_name="again"
+    )
+    world.inbox.job(second)
+    await world.writer.flush()
+    runs = [(run.trigger, run.job_name) for run in await world.runs()]
+    assert runs == [(Trigger.SCHEDULE, "report-0"), (Trigger.MANUAL, "again")]
+    await world.goes(second)
+    assert await world.ends() == [(Status.PENDING, None), (Status.CANCELLED, "JobDeleted")]
 
 
 async def test_a_job_that_went_while_nobody_saw_is_unknown(world: World) -> None:
     seen = await world.starts()
-    world.cluster.jobs.clear()
+    world.cluster.living.clear()
     world.restart()
     world.inbox.vanished(seen.job_uid)
     await world.writer.flush()
     assert await world.ends() == [(Status.UNKNOWN, "JobGone")]
     assert world.inbox.unseen() == set()
+
+
+async def test_a_run_that_ended_while_nobody_saw_has_its_jobs_verdict(world: World) -> None:
+    seen = await world.starts()
+    world.restart()
+    world.inbox.job(replace(seen, decided=Status.SUCCEEDED, ended_at=builders.SLOT_AT + SECOND))
+    await world.writer.flush()
+    assert await world.ends() == [(Status.SUCCEEDED, None)]
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "after a restart"])
@@ -141,7 +165,7 @@ async def test_while_nobody_can_confirm_it_nothing_is_written(
     seen = await world.starts()
     if restarted:
         world.restart()
-    world.cluster.jobs.clear()
+    world.cluster.living.clear()
     world.cluster.away = True
     world.inbox.vanished(seen.job_uid)
     with pytest.raises(errors.ClusterUnavailable):
@@ -149,8 +173,28 @@ async def test_while_nobody_can_confirm_it_nothing_is_written(
     assert await world.ends() == [(Status.PENDING, None)]
     world.cluster.away = False
     await world.writer.flush()
-    ended = (Status.UNKNOWN, "JobGone") if restarted else (Status.CANCELLED, "JobDeleted")
-    assert await world.ends() == [ended]
+    assert await world.ends() == [(Status.UNKNOWN, "JobGone")]
+
+
+async def test_a_verdict_that_comes_while_the_job_is_written_is_worth_more_than_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = await world.starts()
+    record = observe.record
+
+    async def slow(*arguments: Any) -> list[observe.Change]:  # noqa: ANN401 - as it comes
+        changes = await record(*arguments)
+        monkeypatch.undo()
+        world.inbox.job(replace(seen, decided=Status.SUCCEEDED, ended_at=builders.SLOT_AT))
+        world.inbox.deleted(seen.job_uid)
+        return changes
+
+    world.cluster.living.clear()
+    world.inbox.job(replace(seen, job_started_at=builders.SLOT_AT + SECOND))
+    monkeypatch.setattr(observe, "record", slow)
+    await world.writer.flush()
+    await world.writer.flush()
+    assert await world.ends() == [(Status.SUCCEEDED, None)]
 
 
 async def test_a_run_that_ended_before_its_job_went_keeps_its_end(world: World) -> None:
@@ -166,7 +210,7 @@ async def test_a_run_that_ended_before_its_job_went_keeps_its_end(world: World) 
     )
     world.inbox.job(done)
     await world.writer.flush()
-    world.cluster.jobs.clear()
+    world.cluster.living.clear()
     world.inbox.vanished(seen.job_uid)
     await world.writer.flush()
     assert await world.ends() == [(Status.SUCCEEDED, "CompletionsReached")]

@@ -6,7 +6,7 @@ from rollcall.core import health
 from rollcall.core.health import Health
 from rollcall.core.policies import Severity
 
-USUAL = {"suspended": False, "seeing": True, "has_history": True}
+USUAL = {"suspended": False, "has_history": True}
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,11 @@ USUAL = {"suspended": False, "seeing": True, "has_history": True}
         ([Severity.INFO], {}, Health.HEALTHY),
         ([Severity.WARNING], {}, Health.DEGRADED),
         ([Severity.WARNING, Severity.CRITICAL], {}, Health.FAILING),
-        ([Severity.WARNING], {"suspended": True, "seeing": False}, Health.DEGRADED),
-        ([], {"seeing": False, "suspended": True}, Health.UNKNOWN),
+        ([Severity.WARNING], {"suspended": True}, Health.DEGRADED),
         ([], {"suspended": True, "has_history": False}, Health.SUSPENDED),
         ([], {"has_history": False}, Health.NEW),
     ],
-    ids=["fine", "info", "warning", "worst", "kept", "blind", "suspended", "new"],
+    ids=["fine", "info", "warning", "worst", "kept", "suspended", "new"],
 )
 def test_the_worst_comes_first(
     severities: list[Severity], changes: dict[str, bool], word: Health

@@ -40,3 +40,13 @@ def test_incidents_differ_by_kind_and_time() -> None:
 
 def test_the_same_uid_in_two_clusters_is_two_jobs() -> None:
     assert ids.cronjob_id(cluster="a", uid="u") != ids.cronjob_id(cluster="b", uid="u")
+
+
+def test_events_differ_by_execution_time_and_text() -> None:
+    made = {
+        ids.event_id(execution_id=execution, at=builders.SLOT_AT + later, text=text)
+        for execution in (CRONJOB, builders.execution().id)
+        for later in (timedelta(), timedelta(microseconds=1))
+        for text in ("a", "b")
+    }
+    assert len(made) == 8

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import incidents, policies, rules
+from rollcall.core import findings, incidents, policies
 from rollcall.core.incidents import Transition
 from rollcall.core.policies import Kind, Severity
 from support import builders
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 def decide(
     incident: incidents.Incident | None,
-    finding: rules.Finding | None,
+    finding: findings.Finding | None,
     *,
     now: datetime = NOW,
     inhibited_by: Kind | None = None,
@@ -128,7 +128,7 @@ LOOKS = st.lists(
 
 @given(LOOKS)
 def test_any_series_of_looks_keeps_to_the_table_and_tells_an_end_only_of_what_was_told(
-    looks: list[tuple[rules.Finding | None, Kind | None, bool, int]],
+    looks: list[tuple[findings.Finding | None, Kind | None, bool, int]],
 ) -> None:
     current, last, now = None, None, NOW
     told = False

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import executions, policies, rules
+from rollcall.core import blindness, causes, executions, findings, policies, rules, slots
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.policies import Kind, Severity
 from support import builders
@@ -16,7 +16,7 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
-def facts(*recent: executions.Execution, **changes: object) -> rules.Facts:
+def facts(*recent: executions.Execution, **changes: object) -> findings.Facts:
     values: dict[str, Any] = {
         "now": AT,
         "policy": policies.read({}, policies.defaults()),
@@ -31,19 +31,19 @@ def facts(*recent: executions.Execution, **changes: object) -> rules.Facts:
         "first_slot_final": True,
         "typical_duration": None,
     }
-    return rules.Facts(**values | changes)
+    return findings.Facts(**values | changes)
 
 
 def run(hours_ago: int = 0, status: Status = Status.FAILED, **changes: Any) -> executions.Execution:  # noqa: ANN401 - fields of an execution
     return builders.execution(slot_at=AT - hours_ago * HOUR, status=status, **changes)
 
 
-def found(kind: Kind, given: rules.Facts) -> tuple[Severity, str] | None:
+def found(kind: Kind, given: findings.Facts) -> tuple[Severity, str] | None:
     finding = rules.check(given)[kind].finding
     return (finding.severity, finding.reason) if finding else None
 
 
-def again(kind: Kind, given: rules.Facts) -> timedelta | None:
+def again(kind: Kind, given: findings.Facts) -> timedelta | None:
     at = rules.check(given)[kind].look_again_at
     return at - given.now if at else None
 
@@ -70,6 +70,17 @@ def test_a_late_job_says_what_its_pod_waits_for() -> None:
     assert found(Kind.LATE, facts(waiting)) == (Severity.CRITICAL, "ImagePullBackOff")
 
 
+def test_a_late_job_says_which_quota_keeps_its_pods_out() -> None:
+    quota = "exceeded quota: pods, requested: pods=1, used: pods=0, limited: pods=0"
+    waiting = run(1, Status.PENDING, reason="QuotaExceeded", message=quota)
+    finding = rules.check(facts(waiting))[Kind.LATE].finding
+    assert finding
+    assert finding.reason == "QuotaExceeded"
+    assert finding.message == (
+        f"the slot of 2026-03-02 11:00 UTC has not started for 1h: QuotaExceeded: {quota}"
+    )
+
+
 def test_a_queued_job_is_not_late() -> None:
     assert found(Kind.LATE, facts(run(1, Status.QUEUED))) is None
 
@@ -92,22 +103,11 @@ def test_a_success_by_hand_ends_the_row_and_a_failure_by_hand_does_not_count() -
     assert found(Kind.FAILING, facts(run(0, **by_hand))) is None
 
 
-def test_neutral_ends_neither_count_nor_end_the_row() -> None:
-    runs = [run(), run(1, Status.CANCELLED), run(2, Status.SKIPPED), run(3)]
-    assert rules.failures_in_a_row(runs) == [runs[0], runs[3]]
-
-
 def test_a_missed_slot_is_critical_until_anything_runs() -> None:
     missed = run(1, Status.MISSED, reason="QuotaExceeded")
     assert found(Kind.MISSED, facts(missed)) == (Severity.CRITICAL, "QuotaExceeded")
     assert found(Kind.MISSED, facts(run(), missed)) is None
     assert found(Kind.MISSED, facts(run(0, Status.SKIPPED), missed)) is not None
-
-
-def test_successes_are_counted_since_the_last_failure_or_miss() -> None:
-    good = [run(number, Status.SUCCEEDED) for number in range(3)]
-    assert rules.successes_in_a_row([*good, run(3, Status.MISSED), run(4, Status.SUCCEEDED)]) == 3
-    assert rules.successes_in_a_row([run(), *good]) == 0
 
 
 def test_no_success_for_twice_the_longest_gap_is_stale() -> None:
@@ -146,7 +146,7 @@ def test_a_run_is_overrunning_after_three_times_its_typical_duration(
 
 def test_a_disabled_rule_finds_nothing_and_asks_for_no_look() -> None:
     off = policies.read({"rules": {"late": {"enabled": False}}}, policies.defaults())
-    assert rules.check(facts(unstarted=AT - HOUR, policy=off))[Kind.LATE] == rules.NOTHING
+    assert rules.check(facts(unstarted=AT - HOUR, policy=off))[Kind.LATE] == findings.NOTHING
 
 
 def test_below_the_threshold_nothing_is_found() -> None:
@@ -156,4 +156,43 @@ def test_below_the_threshold_nothing_is_found() -> None:
 
 def test_a_schedule_without_a_gap_has_no_automatic_limit() -> None:
     never = facts(schedule="0 0 30 2 *", last_success_at=AT - 1000 * HOUR)
-    assert rules.check(never)[Kind.STALE] == rules.NOTHING
+    assert rules.check(never)[Kind.STALE] == findings.NOTHING
+
+
+def test_a_late_slot_without_a_job_says_what_keeps_it_from_starting() -> None:
+    why = causes.Cause("QuotaExceeded", "exceeded quota: few-jobs")
+    finding = rules.check(facts(unstarted=AT - HOUR, obstacle=why))[Kind.LATE].finding
+    assert finding
+    assert finding.reason == "QuotaExceeded"
+    assert finding.message.endswith("for 1h: QuotaExceeded: exceeded quota: few-jobs")
+
+
+def test_a_limit_that_was_reached_while_we_were_blind_counts_later() -> None:
+    blind = blindness.Blind(from_at=AT - 3 * MINUTE, until_at=AT)
+    given = facts(unstarted=AT - 7 * MINUTE, sight=blindness.Sight(blind=[blind]))
+    assert found(Kind.LATE, given) is None
+    assert again(Kind.LATE, given) == MINUTE
+    assert found(Kind.LATE, replace(given, now=AT + MINUTE)) == (Severity.WARNING, "NotStarted")
+
+
+def test_slots_that_only_a_gap_tells_count_as_missed() -> None:
+    rows = [run(30 - number, Status.MISSED) for number in range(10)][::-1]
+    gap = slots.Gap(
+        cronjob_id=builders.job().id,
+        from_at=AT - 20 * HOUR,
+        until_at=AT - HOUR,
+        status="missed",
+        reason="QuotaExceeded",
+        message="exceeded quota",
+        count=20,
+    )
+    finding = rules.check(facts(*rows, gaps=[gap]))[Kind.MISSED].finding
+    assert finding
+    assert finding.evidence["count"] == 30
+    assert finding.reason == "QuotaExceeded"
+    assert finding.message.startswith("30 slots in a row were missed, the last at 2026-03-02 11:00")
+    unknown = replace(gap, status="unknown")
+    assert rules.check(facts(gaps=[unknown]))[Kind.MISSED].finding is None
+    assert rules.check(facts(gaps=[gap]))[Kind.MISSED].finding is not None
+    ran = run(0, Status.SUCCEEDED)
+    assert rules.check(facts(ran, gaps=[gap]))[Kind.MISSED].finding is None

@@ -86,3 +86,25 @@ def test_two_changes_close_to_each_other_are_both_seen(name: str, first: str, se
 def test_a_zone_without_changes_is_plain_for_years() -> None:
     start, end = seconds("2019-01-01T00:00"), seconds("2024-01-01T00:00")
     assert zones.load("Asia/Kolkata").plain_until(start, end, 5 * HOUR + 1800) == end
+
+
+# Whether every day around a change of clocks begins at one midnight, an hour from the change.
+MIDNIGHTS = {
+    "at two": ("Europe/Berlin", "2024-03-31T01:00", True),
+    "back to one": ("Europe/London", "2024-10-27T01:00", True),
+    "at midnight": ("Asia/Beirut", "2024-03-30T22:00", False),
+    "back to midnight": ("Atlantic/Azores", "2024-10-27T01:00", False),
+    "back over midnight": ("Asia/Beirut", "2024-10-26T21:00", False),
+    "over a whole day": ("Pacific/Apia", "2011-12-30T10:00", False),
+}
+
+
+@pytest.mark.parametrize(("zone", "change", "kept"), MIDNIGHTS.values(), ids=MIDNIGHTS)
+def test_clocks_keep_midnights_if_they_change_at_least_an_hour_away(
+    *, zone: str, change: str, kept: bool
+) -> None:
+    loaded, at = zones.load(zone), seconds(change)
+    assert list(loaded.changes(at - 1, at)) == [at]
+    assert loaded.keeps_midnights(at - DAY, at + DAY) is kept
+    assert loaded.keeps_midnights(at + 1, at + DAY)
+    assert loaded.keeps_midnights(at - DAY, at - 1)

@@ -1,18 +1,10 @@
-"""Who is given what: one function per process role, and nothing else."""
+"""What an operator process is made of, and which loops run while it leads."""
 
 import asyncio
-import contextlib
-import logging
-import os
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import uvicorn
-
 from rollcall import clock, config
-from rollcall.api import app
 from rollcall.cluster import (
     channels,
     client,
@@ -23,46 +15,47 @@ from rollcall.cluster import (
     handlers,
     intake,
     inventory,
-    lookup,
     reconcile,
     resync,
     status_writer,
-    tokens,
     workqueue,
 )
 from rollcall.core import errors
-from rollcall.metrics import names, server
+from rollcall.metrics import names
 from rollcall.notify import http, registry
-from rollcall.services import deliver, evaluate, ingest, observe, sight, sweep
-from rollcall.store import engine
-
-logger = logging.getLogger(__name__)
+from rollcall.services import (
+    deliver,
+    evaluate,
+    inbox,
+    obstacles,
+    sight,
+    sweep,
+    upkeep,
+    witness,
+    writer,
+)
+from rollcall.store import engine, housekeeping
+from rollcall.wiring import lifecycle
 
 RECONCILERS = 8
 STALLED = timedelta(minutes=2)  # a loop that did not come round for so long needs a restart
-UPKEEP_EVERY = 24 * 3600.0  # seconds
 
 
-def database(settings: config.Settings, *, role: str) -> engine.Database:
-    """Return the store of a process; it connects at its first use."""
-    return engine.Database(
-        settings.database_dsn,
-        password=config.database_password(),
-        application_name=f"rollcall-{role}",
-    )
-
-
-class Operator:
-    """The operator process: a follower until it leads."""
+class Replica:
+    """One operator process: a follower until it leads."""
 
     def __init__(
-        self, settings: config.Settings, kube: client.KubeClient, store: engine.Database
+        self,
+        settings: config.Settings,
+        kube: client.KubeClient,
+        store: engine.Database,
+        metrics: names.Metrics,
     ) -> None:
-        self.metrics = names.Metrics()
+        self.metrics = metrics
         self.store = store
         self.http = http.Client(now=clock.now)
         self.inventory = inventory.Inventory(cluster=settings.cluster)
-        self.inbox = observe.Inbox(clock.now)
+        self.inbox = inbox.Inbox(clock.now)
         self.channels = channels.Channels(
             api=kube,
             namespace=settings.namespace,
@@ -74,7 +67,7 @@ class Operator:
             namespace=settings.namespace,
             name=settings.lease_name,
             identity=settings.identity,
-            on_lost=_exit_at_once,
+            on_lost=lifecycle.exit_at_once,
             clock=clock.now,
         )
         self._wire_cluster(settings, kube)
@@ -130,23 +123,6 @@ class Operator:
             holder=self.elector.identity,
             on_outcome=self.metrics.sent,
         )
-        self.evaluator = evaluate.Evaluator(
-            store=self.store,
-            evidence=reads,
-            directory=self.channels,
-            cluster=settings.cluster,
-            defaults=settings.defaults,
-            changed=self._changed,
-            wake=self.deliver.wake,
-            is_leaving=self._is_leaving,
-        )
-        self.observer = observe.Writer(
-            store=self.store,
-            evidence=reads,
-            inbox=self.inbox,
-            cluster=settings.cluster,
-            changed=self._changed,
-        )
         self.resync = resync.Resync(
             kube=kube,
             store=self.store,
@@ -159,14 +135,45 @@ class Operator:
             corrected=self.metrics.corrected,
         )
         self.sight = sight.Sight(
-            evidence=reads, inbox=self.inbox, resync=self.resync.run_once, clock=clock.now
+            store=self.store,
+            evidence=reads,
+            inbox=self.inbox,
+            resync=self.resync.run_once,
+            cluster=settings.cluster,
+            clock=clock.now,
+            changed=self._changed,
         )
+        self.evaluator = evaluate.Evaluator(
+            store=self.store,
+            evidence=reads,
+            directory=self.channels,
+            cluster=settings.cluster,
+            defaults=settings.defaults,
+            changed=self._changed,
+            wake=self.deliver.wake,
+            is_leaving=self._is_leaving,
+            sight=self.sight.seen,
+        )
+        self.witness = witness.Witness(store=self.store, evidence=reads)
+        self.observer = writer.Writer(
+            store=self.store,
+            evidence=reads,
+            inbox=self.inbox,
+            cluster=settings.cluster,
+            clock=clock.now,
+            changed=self._changed,
+            witness=self.witness.hear,
+        )
+        self.obstacles = obstacles.Obstacles(evidence=reads, inbox=self.inbox, clock=clock.now)
         self.sweep = sweep.Sweep(
             store=self.store,
             evaluator=self.evaluator,
             cluster=settings.cluster,
             is_clear=self.sight.is_clear,
             clock=clock.now,
+        )
+        self.upkeep = upkeep.Upkeep(
+            store=housekeeping.Housekeeping(self.store), retention_weeks=settings.retention_weeks
         )
         self.led_since: datetime | None = None
 
@@ -191,42 +198,41 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for the lease, lead until `stop`, give the lease back."""
-        if not await _first(self.elector.acquire(), stop):
+        if not await lifecycle.first(self.elector.acquire(), stop):
             return
         self.led_since = clock.now()
         holding = asyncio.create_task(self.elector.hold(), name="hold")
         tasks = [holding, *self._start()]
-        try:
-            await self.watch.run(stop)
-        finally:
+
+        def let_go() -> None:
             for task in tasks:
                 task.cancel()
+
+        try:
+            await self.watch.run(stop, closing=let_go)
+        finally:
+            let_go()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.elector.release()
 
-    def _start(self) -> list["asyncio.Task[None]"]:
-        loops: dict[str, Callable[[], Awaitable[None]]] = {
+    def _start(self) -> list[asyncio.Task[None]]:
+        loops = {
             "reconcile": self.work.run,
             "status": self.writer.run,
             "fallback": self.fallback.run,
             "channels": self.channels.run,
             "observe": self.observer.run,
+            "obstacles": self.obstacles.run,
+            "witness": self.witness.run,
             "sight": self.sight.run,
             "sweep": self.sweep.run,
             "deliver": self.deliver.run,
-            "upkeep": self._upkeep,
+            "upkeep": self.upkeep.run,
         }
-        return [asyncio.create_task(_guard(name, loop), name=name) for name, loop in loops.items()]
-
-    async def _upkeep(self) -> None:
-        while True:
-            try:
-                await self.store.partitions.ensure()
-            except errors.RollcallError as error:
-                logger.warning("partitions wait", extra={"error": str(error)})
-                await asyncio.sleep(60)
-                continue
-            await asyncio.sleep(UPKEEP_EVERY)
+        return [
+            asyncio.create_task(lifecycle.guard(name, loop), name=name)
+            for name, loop in loops.items()
+        ]
 
     async def live(self) -> str | None:
         """Say which loop stands still although its dependencies answer."""
@@ -254,84 +260,13 @@ class Operator:
         self.metrics.leader.set(self.elector.is_leader)
         if self.sight.observed_through:
             self.metrics.observed_through.set(self.sight.observed_through.timestamp())
+        apart = self.sight.seen().clock_difference
+        self.metrics.clock_difference.set(apart.total_seconds())
         if self.led_since:
             last = self.sweep.swept_at or self.led_since
             self.metrics.sweep_lag.set((now - last).total_seconds())
         oldest = self.inbox.oldest()
         self.metrics.observations_waiting.set((now - oldest).total_seconds() if oldest else 0)
-
-
-async def operator(settings: config.Settings) -> None:
-    """Run `rollcall operator` until a signal comes."""
-    async with (
-        _stopping() as stop,
-        await client.KubeClient.connect(context=settings.kube_context) as kube,
-    ):
-        store = database(settings, role="operator")
-        process = Operator(settings, kube, store)
-        health = server.HealthServer(
-            port=settings.health_port,
-            registry=process.metrics.registry,
-            live=process.live,
-            ready=process.ready,
-            before_metrics=process.gauges,
-        )
-        await health.start()
-        try:
-            await process.run(stop)
-        finally:
-            await health.close()
-            await process.http.close()
-            await store.close()
-
-
-async def api(settings: config.Settings) -> None:
-    """Run `rollcall api` until a signal comes."""
-    async with await client.KubeClient.connect(context=settings.kube_context) as kube:
-        store = database(settings, role="api")
-        metrics = names.Metrics()
-        reports = ingest.Ingest(
-            store=store,
-            reviewer=tokens.Tokens(kube=kube),
-            lookup=lookup.Lookup(kube=kube),
-            cluster=settings.cluster,
-            on_outcome=metrics.reported,
-            on_batch=metrics.batched,
-        )
-
-        # Ready also while Postgres is away: a sidecar that is told 503 and when to come back is
-        # better off than one that finds nobody behind the Service.
-        health = server.HealthServer(
-            port=settings.health_port, registry=metrics.registry, live=_fine, ready=_fine
-        )
-        await health.start()
-        try:
-            await _uvicorn(settings, reports).serve()
-        finally:
-            await reports.close()
-            await health.close()
-            await store.close()
-
-
-def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app.ingest_app(reports),
-            host="0.0.0.0",  # noqa: S104 - pods of all namespaces report here
-            port=settings.ingest_port,
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=5,
-            limit_concurrency=12_000,
-            server_header=False,
-        )
-    )
-
-
-async def _fine() -> str | None:
-    """Answering at all is what liveness asks of a process without loops of its own."""
-    return None
 
 
 async def _away(store: engine.Database) -> str | None:
@@ -340,42 +275,3 @@ async def _away(store: engine.Database) -> str | None:
     except errors.RollcallError as error:
         return f"Postgres: {error}"
     return None
-
-
-async def _guard(name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """End the process when a loop ends: kubelet starts a whole one."""
-    try:
-        await loop()
-    except asyncio.CancelledError:
-        raise
-    except BaseException:
-        logger.exception("a loop failed", extra={"loop": name})
-    logger.error("a loop ended", extra={"loop": name})
-    os._exit(1)
-
-
-def _exit_at_once() -> None:
-    """Leave without a word to anybody: another process leads already."""
-    os._exit(1)
-
-
-async def _first(work: Awaitable[None], stop: asyncio.Event) -> bool:
-    """Wait for `work`; False if `stop` came first."""
-    task = asyncio.ensure_future(work)
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if task.done():
-        await task
-        return True
-    task.cancel()
-    return False
-
-
-@contextlib.asynccontextmanager
-async def _stopping() -> AsyncIterator[asyncio.Event]:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    yield stop

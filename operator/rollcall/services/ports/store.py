@@ -1,113 +1,29 @@
-"""What the use cases ask of the outside: small protocols, and the values that cross them.
+"""The store, seen from the use cases.
 
-Everything inside one `Transaction` is committed together or not at all. All instants are aware UTC;
-`Transaction.now` is the database's clock, which all deadlines use.
+Everything inside one `Transaction` is committed together or not at all; `Transaction.now` is the
+database's clock, which all deadlines use.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rollcall.core import executions, incidents, policies, slots
-
-# By name: fields of the same name as their module would hide it in their own class.
-from rollcall.core.health import Health
-from rollcall.core.incidents import Incident
+from rollcall.services.ports.values import (
+    Applied,
+    Identity,
+    JobRow,
+    JobState,
+    Notification,
+    Outcome,
+    Started,
+    Summary,
+    TrackedJob,
+)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackedJob:
-    """A TrackedCronJob as the registry keeps it."""
-
-    id: UUID
-    cluster: str
-    uid: str
-    namespace: str
-    name: str
-    group: str | None
-    policy: Mapping[str, Any]  # `rules` and `alerts` of the spec, as written
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """The CronJob as the API server has it after our apply, or after a hand edit of `suspend`."""
-
-    cronjob_uid: str
-    generation: int
-    spec_hash: str
-    revision: slots.Revision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobState:
-    """What the last evaluation left on the job's row."""
-
-    judged_through: datetime | None = None  # every slot up to here has its row
-    last_success_at: datetime | None = None
-    last_schedule_at: datetime | None = None  # newest slot that was started
-    consecutive_failures: int = 0
-    health: Health = Health.NEW
-    next_slot_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRow:
-    """One row of `cronjobs`."""
-
-    job: TrackedJob
-    cronjob_uid: str | None  # None until the first apply
-    generation: int | None
-    spec_hash: str | None
-    state: JobState
-    deleted_at: datetime | None
-    next_check_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """The execution that a reporting pod belongs to."""
-
-    cronjob_id: UUID
-    namespace: str
-    cronjob: str
-    execution_id: UUID
-    slot_at: datetime
-    trigger: executions.Trigger
-    job_name: str
-    pod_uid: str
-    attempt: int  # from 1, per completion index
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
-    """One row of the outbox: one message of one incident transition to one channel."""
-
-    id: int
-    incident_id: UUID
-    channel: str
-    key: str  # idempotency key, the same for every try
-    type: str  # incident.opened, …
-    payload: dict[str, Any]
-    attempts: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a job's status shows of the ledger."""
-
-    row: JobRow
-    last: executions.Execution | None  # newest by slot
-    active: Sequence[executions.Execution] = ()
-    incidents: Sequence[Incident] = ()  # open, worst first, inhibited ones included
-    last_heartbeat_at: datetime | None = None  # any pod, ever
-    unheard: int = 0  # newest ended runs in a row of which no pod was ever heard
 
 
 class Registry(Protocol):
@@ -185,6 +101,31 @@ class History(Protocol):
         """Return all open executions of this cluster, for the comparison with a full list."""
 
 
+class Surroundings(Protocol):
+    """What the judge looks at around a job's slots."""
+
+    async def runs_before(
+        self, cronjob_id: UUID, at: datetime, limit: int
+    ) -> Sequence[executions.Execution]:
+        """Return the newest executions that had a Job, with a slot at or before `at`."""
+
+    async def newest_started(self, cluster: str, limit: int) -> Sequence[Started]:
+        """Return the active jobs of the cluster that started last, newest first."""
+
+
+class Sight(Protocol):
+    """Until when a cluster was seen, by the database's clock."""
+
+    async def mark(self, cluster: str, through: datetime | None) -> datetime | None:
+        """Keep until when the cluster was seen, never an earlier time; returns what stands."""
+
+    async def dim(self, cluster: str) -> Sequence[UUID]:
+        """Set the health of jobs that have no incident to Unknown; returns those that changed."""
+
+    async def brighten(self, cluster: str) -> None:
+        """Ask for a look at all jobs whose health is Unknown."""
+
+
 class Attempts(Protocol):
     """Pods of executions, and who reports from them."""
 
@@ -198,6 +139,31 @@ class Attempts(Protocol):
 
     async def heard(self, beats: Sequence[tuple[str, datetime]]) -> None:
         """Keep the latest heartbeat per pod UID; unknown pods are ignored."""
+
+
+class Events(Protocol):
+    """What happened in an execution, kept beyond the life of the objects that told it."""
+
+    async def record(
+        self, execution: executions.Execution, events: Sequence[executions.Event]
+    ) -> None:
+        """Add these events; repeating it adds nothing."""
+
+    async def of(self, execution_id: UUID) -> Sequence[executions.Event]:
+        """Return the events of an execution, oldest first."""
+
+
+class Gaps(Protocol):
+    """Stretches of time that are told as one row."""
+
+    async def save(self, gap: slots.Gap) -> None:
+        """Insert or update by job, begin and status; the same again writes nothing."""
+
+    async def of(self, cronjob_id: UUID, after: datetime, until: datetime) -> Sequence[slots.Gap]:
+        """Return the gaps that reach into (after, until], oldest first."""
+
+    async def latest(self, cronjob_id: UUID) -> slots.Gap | None:
+        """Return the gap that began last."""
 
 
 class Incidents(Protocol):
@@ -232,19 +198,8 @@ class Outbox(Protocol):
         A row is due only when no earlier row of its incident and channel is pending.
         """
 
-    async def settle(self, outcomes: Sequence["Outcome"]) -> None:
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write what became of claimed rows and end their leases."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one try to deliver."""
-
-    notification: Notification
-    delivered: bool
-    retry_at: datetime | None = None  # None and not delivered: given up
-    counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
-    error: str | None = None
 
 
 class Transaction(Protocol):
@@ -256,11 +211,31 @@ class Transaction(Protocol):
     ledger: Ledger
     history: History
     attempts: Attempts
+    events: Events
+    gaps: Gaps
     incidents: Incidents
     outbox: Outbox
+    sight: Sight
+    surroundings: Surroundings
 
     async def summary(self, cronjob_id: UUID) -> Summary | None:
         """Return what the job's status shows."""
+
+
+class Housekeeping(Protocol):
+    """What keeps the store in shape; everything can be repeated, and be done by several at once.
+
+    All raise errors.StoreUnavailable; what is done by then stays.
+    """
+
+    async def make_partitions(self) -> Sequence[str]:
+        """Make the partitions of this week and the next ones; return what was made."""
+
+    async def roll_up(self) -> Sequence[date]:
+        """Roll up the days that need it; return them."""
+
+    async def retire(self, weeks: int) -> Sequence[str]:
+        """Remove what is older than this many whole weeks; return the partitions that went."""
 
 
 class Store(Protocol):
@@ -277,66 +252,3 @@ class Store(Protocol):
 
         Raises errors.StoreUnavailable if repeating does not help.
         """
-
-
-class Evidence(Protocol):
-    """The judge's own reads of the cluster; none of them is served from a watch."""
-
-    async def cronjob(self, namespace: str, name: str) -> slots.CronJobReading | None:
-        """Read the CronJob, None if it does not exist."""
-
-    async def job(self, namespace: str, job_name: str) -> executions.JobObservation | None:
-        """Read a Job, None if it does not exist."""
-
-    async def events(self, namespace: str, name: str) -> Sequence[slots.EventReading]:
-        """Read the Events about this CronJob."""
-
-    async def probe(self) -> None:
-        """Make one small consistent read; raises errors.ClusterUnavailable if we are blind."""
-
-
-class Directory(Protocol):
-    """Which channels there are, and which a job's alerts go to."""
-
-    def channels_for(
-        self,
-        namespace: str,
-        name: str,
-        *,
-        kind: policies.Kind,
-        severity: policies.Severity,
-        wanted: Sequence[str] | None,
-    ) -> Sequence[str]:
-        """Return the names of the channels that are told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """The answer of a channel to one message."""
-
-    delivered: bool
-    permanent: bool = False  # trying the same again cannot help
-    retry_after: timedelta | None = None  # the channel asked for this pause
-    error: str | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Sender(Protocol):
-    """One configured channel that can be sent to."""
-
-    async def send(self, notification: Notification) -> Delivery:
-        """Send one message; never raises for what the other side does."""
-
-
-class Senders(Protocol):
-    """All configured channels."""
-
-    async def sender(self, channel: str) -> Sender | None:
-        """Return the channel with its secrets read, None if it does not exist (any more).
-
-        Raises errors.InvalidSpec if it is misconfigured, errors.ClusterUnavailable if its secrets
-        cannot be read now.
-        """
-
-    def report(self, channel: str, delivery: Delivery, at: datetime) -> None:
-        """Keep the outcome for the channel's status."""

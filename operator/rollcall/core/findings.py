@@ -1,0 +1,130 @@
+"""What the rules look at, what they find, and how thresholds turn a measure into a severity."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from rollcall.core import blindness, causes, durations, slots
+from rollcall.core.executions import Execution
+from rollcall.core.policies import Kind, Policy, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the rules look at. `recent` is newest first, open executions included."""
+
+    now: datetime
+    policy: Policy
+    schedule: str
+    time_zone: str
+    concurrency: str
+    suspended: bool
+    recent: Sequence[Execution]
+    unstarted: datetime | None  # oldest expected slot without an execution, not yet final
+    last_success_at: datetime | None
+    active_since: datetime | None  # first expected slot since creation or resumption
+    first_slot_final: bool
+    typical_duration: timedelta | None  # p95 of succeeded runs, None for fewer than five
+    gaps: Sequence[slots.Gap] = ()  # slots without rows, oldest first, none before the last run
+    obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
+    sight: blindness.Sight = blindness.CLEAR
+
+    @property
+    def open_runs(self) -> list[Execution]:
+        """Executions that have not ended."""
+        return [run for run in self.recent if run.is_open]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule that holds now, with its reason and evidence."""
+
+    kind: Kind
+    severity: Severity
+    reason: str
+    message: str
+    since: datetime
+    evidence: dict[str, Any] = field(default_factory=dict)
+    execution_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """The answer of one rule."""
+
+    finding: Finding | None = None
+    look_again_at: datetime | None = None
+
+
+NOTHING = Check()
+
+
+def by_count(
+    facts: Facts,
+    kind: Kind,
+    count: int,
+    *,
+    since: datetime,
+    reason: str,
+    message: str,
+    evidence: Mapping[str, Any],
+    execution_id: UUID | None,
+) -> Check:
+    """Find what happened so often; nothing below the lowest threshold."""
+    reached = [
+        severity
+        for severity, threshold in facts.policy.rules[kind].thresholds.items()
+        if isinstance(threshold, int) and count >= threshold
+    ]
+    if not reached:
+        return NOTHING
+    finding = Finding(
+        kind=kind,
+        severity=_worst(reached),
+        reason=reason,
+        message=message,
+        since=since,
+        evidence={"count": count, **evidence},
+        execution_id=execution_id,
+    )
+    return Check(finding=finding)
+
+
+def by_duration(
+    facts: Facts,
+    kind: Kind,
+    limits: Mapping[Severity, timedelta],
+    *,
+    since: datetime,
+    reason: str,
+    message: str,
+    evidence: Mapping[str, Any],
+    execution_id: UUID | None = None,
+) -> Check:
+    """Find what lasts so long; nothing below the lowest limit.
+
+    A limit that was reached while we were blind counts later: what we did not see may have ended
+    it.
+    """
+    due = {severity: facts.sight.due(since + limit) for severity, limit in limits.items()}
+    look_again_at = min((at for at in due.values() if at > facts.now), default=None)
+    reached = [severity for severity, at in due.items() if at <= facts.now]
+    if not reached:
+        return Check(look_again_at=look_again_at)
+    severity = _worst(reached)
+    finding = Finding(
+        kind=kind,
+        severity=severity,
+        reason=reason,
+        message=message,
+        since=since,
+        evidence={**evidence, "threshold": durations.text(limits[severity])},
+        execution_id=execution_id,
+    )
+    return Check(finding=finding, look_again_at=look_again_at)
+
+
+def _worst(severities: Sequence[Severity]) -> Severity:
+    return max(severities, key=lambda severity: severity.weight)

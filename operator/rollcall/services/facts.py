@@ -1,0 +1,89 @@
+"""What the rules look at, put together for one look."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from rollcall.core import (
+    causes,
+    executions,
+    findings,
+    policies,
+    rules,
+    series,
+    slots,
+    streaks,
+)
+from rollcall.services import ports
+from rollcall.services.recent import Recent
+from rollcall.services.timeline import Timeline
+
+# How long a job usually takes moves slowly, and asking for it reads a thousand rows.
+_TYPICAL_FOR = 600.0  # seconds
+_REMEMBERED = 20_000
+
+Runs = Sequence[executions.Execution]
+
+
+class Facts:
+    """Gathers facts, and remembers what is costly to ask for."""
+
+    def __init__(self, defaults: policies.Defaults) -> None:
+        self._defaults = defaults
+        self._typical: Recent[UUID, tuple[timedelta | None]] = Recent(
+            lifetime=_TYPICAL_FOR, size=_REMEMBERED
+        )
+
+    async def gather(
+        self,
+        transaction: ports.Transaction,
+        line: Timeline,
+        recent: Runs,
+        gaps: Sequence[slots.Gap],
+        *,
+        obstacle: causes.Cause | None,
+        proven_success_at: datetime | None,
+    ) -> findings.Facts:
+        """Gather the facts of a job; `recent`, newest first, and `gaps` are those after judging.
+
+        `proven_success_at` is the end of a success that the CronJob remembers, for those of which
+        nobody saw a Job.
+        """
+        revision = line.revision
+        unstarted = line.unstarted[0] if line.unstarted else None
+        return findings.Facts(
+            now=transaction.now,
+            policy=policies.read(line.row.job.policy, self._defaults),
+            schedule=revision.schedule if revision else "",
+            time_zone=revision.time_zone if revision else "",
+            concurrency=revision.concurrency if revision else "Allow",
+            suspended=revision.suspended if revision else False,
+            recent=recent,
+            unstarted=unstarted.at if unstarted else None,
+            last_success_at=_last_success_at(line.row.state, recent, proven_success_at),
+            active_since=slots.first_expected(line.revisions),
+            first_slot_final=any(not run.is_open for run in recent),
+            typical_duration=await self._typical_duration(transaction, line.row.job.id, recent),
+            gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
+            obstacle=obstacle,
+            sight=line.sight,
+        )
+
+    async def _typical_duration(
+        self, transaction: ports.Transaction, cronjob_id: UUID, recent: Runs
+    ) -> timedelta | None:
+        if not any(run.status is executions.Status.RUNNING for run in recent):
+            return None
+        known = self._typical.get(cronjob_id)
+        if known is None:
+            enough = rules.RUNS_FOR_A_TYPICAL_DURATION
+            known = (await transaction.history.typical_duration(cronjob_id, enough),)
+            self._typical.put(cronjob_id, known)
+        return known[0]
+
+
+def _last_success_at(
+    state: ports.JobState, recent: Runs, proven: datetime | None
+) -> datetime | None:
+    ended = [run.ended_at for run in recent if run.status is executions.Status.SUCCEEDED]
+    return max((at for at in (*ended, state.last_success_at, proven) if at), default=None)

@@ -1,0 +1,62 @@
+"""What the use cases ask of the outside: small protocols, and the values that cross them."""
+
+from rollcall.services.ports.channels import Delivery, Directory, Sender, Senders
+from rollcall.services.ports.cluster import Evidence
+from rollcall.services.ports.store import (
+    Attempts,
+    Events,
+    Gaps,
+    History,
+    Housekeeping,
+    Incidents,
+    Ledger,
+    Outbox,
+    Registry,
+    Schedule,
+    Sight,
+    Store,
+    Surroundings,
+    Transaction,
+)
+from rollcall.services.ports.values import (
+    Applied,
+    Identity,
+    JobRow,
+    JobState,
+    Notification,
+    Outcome,
+    Started,
+    Summary,
+    TrackedJob,
+)
+
+__all__ = [
+    "Applied",
+    "Attempts",
+    "Delivery",
+    "Directory",
+    "Events",
+    "Evidence",
+    "Gaps",
+    "History",
+    "Housekeeping",
+    "Identity",
+    "Incidents",
+    "JobRow",
+    "JobState",
+    "Ledger",
+    "Notification",
+    "Outbox",
+    "Outcome",
+    "Registry",
+    "Schedule",
+    "Sender",
+    "Senders",
+    "Sight",
+    "Started",
+    "Store",
+    "Summary",
+    "Surroundings",
+    "TrackedJob",
+    "Transaction",
+]

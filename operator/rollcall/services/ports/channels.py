@@ -1,0 +1,56 @@
+"""The channels, seen from the use cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rollcall.core import policies
+from rollcall.services.ports.values import Notification
+
+
+class Directory(Protocol):
+    """Which channels there are, and which a job's alerts go to."""
+
+    def channels_for(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        kind: policies.Kind,
+        severity: policies.Severity,
+        wanted: Sequence[str] | None,
+    ) -> Sequence[str]:
+        """Return the names of the channels that are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The answer of a channel to one message."""
+
+    delivered: bool
+    permanent: bool = False  # trying the same again cannot help
+    retry_after: timedelta | None = None  # the channel asked for this pause
+    error: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Sender(Protocol):
+    """One configured channel that can be sent to."""
+
+    async def send(self, notification: Notification) -> Delivery:
+        """Send one message; never raises for what the other side does."""
+
+
+class Senders(Protocol):
+    """All configured channels."""
+
+    async def sender(self, channel: str) -> Sender | None:
+        """Return the channel with its secrets read, None if it does not exist (any more).
+
+        Raises errors.InvalidSpec if it is misconfigured, errors.ClusterUnavailable if its secrets
+        cannot be read now.
+        """
+
+    def report(self, channel: str, delivery: Delivery, at: datetime) -> None:
+        """Keep the outcome for the channel's status."""

@@ -1,0 +1,123 @@
+"""What crosses the ports of the store, beside the values of `core`. All instants are aware UTC."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from rollcall.core import executions, slots
+
+# By name: fields of the same name as their module would hide it in their own class.
+from rollcall.core.health import Health
+from rollcall.core.incidents import Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedJob:
+    """A TrackedCronJob as the registry keeps it."""
+
+    id: UUID
+    cluster: str
+    uid: str
+    namespace: str
+    name: str
+    group: str | None
+    policy: Mapping[str, Any]  # `rules` and `alerts` of the spec, as written
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The CronJob as the API server has it after our apply, or after a hand edit of `suspend`."""
+
+    cronjob_uid: str
+    generation: int
+    spec_hash: str
+    revision: slots.Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """What the last evaluation left on the job's row."""
+
+    judged_through: datetime | None = None  # every slot up to here has its row
+    last_success_at: datetime | None = None
+    last_schedule_at: datetime | None = None  # newest slot that was started
+    consecutive_failures: int = 0
+    health: Health = Health.NEW
+    next_slot_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """One row of `cronjobs`."""
+
+    job: TrackedJob
+    cronjob_uid: str | None  # None until the first apply
+    generation: int | None
+    spec_hash: str | None
+    state: JobState
+    deleted_at: datetime | None
+    next_check_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The execution that a reporting pod belongs to."""
+
+    cronjob_id: UUID
+    namespace: str
+    cronjob: str
+    execution_id: UUID
+    slot_at: datetime
+    trigger: executions.Trigger
+    job_name: str
+    pod_uid: str
+    attempt: int  # from 1, per completion index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """One row of the outbox: one message of one incident transition to one channel."""
+
+    id: int
+    incident_id: UUID
+    channel: str
+    key: str  # idempotency key, the same for every try
+    type: str  # incident.opened, …
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a job's status shows of the ledger."""
+
+    row: JobRow
+    last: executions.Execution | None  # newest by slot
+    active: Sequence[executions.Execution] = ()
+    incidents: Sequence[Incident] = ()  # open, worst first, inhibited ones included
+    last_heartbeat_at: datetime | None = None  # any pod, ever
+    unheard: int = 0  # newest ended runs in a row of which no pod was ever heard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A job that is not suspended, and the newest slot of it that was started."""
+
+    cronjob_id: UUID
+    revision: slots.Revision
+    slot_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one try to deliver."""
+
+    notification: Notification
+    delivered: bool
+    retry_at: datetime | None = None  # None and not delivered: given up
+    counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
+    error: str | None = None

@@ -1,0 +1,102 @@
+"""One job as a look finds it: its row, its recent runs, and the slots since the last verdict."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollcall.core import blindness, executions, slots
+from rollcall.services import ports
+
+RECENT = 100  # executions that judge and rules look back on
+SLOTS_AT_ONCE = 10_000  # final slots of one look; more are judged in the next, at once
+# Blindness that ended longer ago delays no deadline any more.
+_DELAYING = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Slots after the last verdict, in order; `rows` are those that have a row, and its status.
+
+    The status is None for rows that are too old to be among the recent ones, which are newest
+    first.
+    """
+
+    row: ports.JobRow
+    recent: Sequence[executions.Execution]
+    sight: blindness.Sight
+    revisions: Sequence[slots.Revision]
+    final: Sequence[slots.Slot]
+    waiting: Sequence[slots.Slot]  # due, and not final yet
+    rows: Mapping[datetime, executions.Status | None]
+    is_whole: bool  # False: more slots became final than one look takes
+
+    @property
+    def unjudged(self) -> list[slots.Slot]:
+        """The final slots that have no row."""
+        return [slot for slot in self.final if slot.at not in self.rows]
+
+    @property
+    def unstarted(self) -> list[slots.Slot]:
+        """The slots that wait and have no row."""
+        return [slot for slot in self.waiting if slot.at not in self.rows]
+
+    @property
+    def forbids(self) -> bool:
+        """Whether a run may have kept others from starting."""
+        return any(revision.concurrency == "Forbid" for revision in self.revisions)
+
+    @property
+    def revision(self) -> slots.Revision | None:
+        """The revision in force; None before the first apply."""
+        return self.revisions[-1] if self.revisions else None
+
+
+async def load(
+    transaction: ports.Transaction, row: ports.JobRow, sight: blindness.Sight
+) -> Timeline:
+    """Read a job's runs and revisions, and find out which of its slots are final."""
+    now, since = transaction.now, judged_through(row)
+    recent = await transaction.ledger.recent(row.job.id, RECENT)
+    revisions = await transaction.history.revisions(row.job.id, row.job.created_at)
+    expected = slots.expected(revisions, after=since, until=now)
+    due = list(itertools.islice(expected, SLOTS_AT_ONCE + 1))
+    delaying = sight.since(now - _DELAYING)
+    # In order of time: none is judged before an earlier one.
+    final = list(itertools.takewhile(lambda slot: final_at(slot, delaying) <= now, due))
+    return Timeline(
+        row=row,
+        recent=recent,
+        sight=sight,
+        revisions=revisions,
+        final=final[:SLOTS_AT_ONCE],
+        waiting=due[len(final) :],
+        rows=await _rows(transaction, row, since, recent) if due else {},
+        is_whole=len(due) <= SLOTS_AT_ONCE,
+    )
+
+
+def judged_through(row: ports.JobRow) -> datetime:
+    """Return up to when every slot is told."""
+    return row.state.judged_through or row.job.created_at
+
+
+def final_at(slot: slots.Slot, sight: blindness.Sight) -> datetime:
+    """Return from when on a slot may be judged, seen with these eyes."""
+    return sight.due(slot.final_at + sight.widening)
+
+
+async def _rows(
+    transaction: ports.Transaction,
+    row: ports.JobRow,
+    since: datetime,
+    recent: Sequence[executions.Execution],
+) -> dict[datetime, executions.Status | None]:
+    """Return which slots after `since` have a row; the store is asked only if they are many."""
+    known: dict[datetime, executions.Status | None] = {
+        run.slot_at: run.status for run in recent if run.trigger is executions.Trigger.SCHEDULE
+    }
+    if len(recent) < RECENT or recent[RECENT - 1].slot_at <= since:
+        return known
+    stored = await transaction.history.slots_with_rows(row.job.id, since, transaction.now)
+    return dict.fromkeys(stored) | known

@@ -1,0 +1,148 @@
+"""Writes what the Inbox holds, a bounded piece at a time, in transactions that can be repeated.
+
+Nothing is lost while Postgres or the API server is away. A Job that seems to be gone is read once
+more before anything is written: a removed label looks the same as a deletion.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from uuid import UUID
+
+from rollcall.core import errors, executions
+from rollcall.services import gone, inbox, observe, ports
+
+logger = logging.getLogger(__name__)
+
+PIECE = 200  # Jobs per transaction
+PAUSE = 0.1  # seconds between two pieces, in which readings of the same Job meet
+RETRY = 1.0  # seconds, while Postgres or the API server is away
+
+Piece = Mapping[str, inbox.Entry]
+
+
+class Writer:
+    """Takes from the Inbox and writes.
+
+    `changed` hears which jobs' rows are new, `witness` what became of each run.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ports.Store,
+        evidence: ports.Evidence,
+        inbox: inbox.Inbox,
+        cluster: str,
+        clock: Callable[[], datetime],
+        changed: Callable[[UUID], None],
+        witness: Callable[[observe.Change], None],
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._cluster = cluster
+        self._clock = clock
+        self._changed = changed
+        self._witness = witness
+        self._gone = gone.Gone(store=store, evidence=evidence, cluster=cluster)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._inbox.arrived.wait(), timeout=inbox.PARKED_STEP.total_seconds()
+                )
+            try:
+                await self.flush()
+            except errors.Unavailable as error:
+                logger.warning("observations wait", extra={"error": str(error)})
+                await asyncio.sleep(RETRY)
+            await asyncio.sleep(PAUSE)
+
+    async def flush(self) -> None:
+        """Write one piece. Raises errors.Unavailable; then everything is still in the Inbox."""
+        unseen = self._inbox.unseen()
+        if unseen:
+            for cronjob_id in await self._gone.conclude_unseen(unseen):
+                self._changed(cronjob_id)
+            self._inbox.settled(unseen)
+        piece = self._inbox.take(PIECE)
+        if not piece:
+            return
+        try:
+            await self._write(piece)
+        except errors.Unavailable:
+            raise
+        except errors.RollcallError:
+            await self._one_by_one(piece)
+
+    async def _one_by_one(self, piece: Piece) -> None:
+        """Let one poisoned reading cost only itself."""
+        for uid, entry in piece.items():
+            news = entry.news
+            try:
+                await self._write({uid: entry})
+            except errors.Unavailable:
+                raise
+            except errors.RollcallError:
+                logger.exception("observation refused", extra={"job_uid": uid})
+                self._inbox.written(uid, news)
+
+    async def _write(self, piece: Piece) -> None:
+        news = {uid: entry.news for uid, entry in piece.items()}
+        jobs = {uid: entry.job for uid, entry in piece.items() if entry.job}
+        changes = await observe.record(
+            self._store,
+            self._cluster,
+            list(jobs.values()),
+            [
+                (jobs[uid].tracked_uid, pod)
+                for uid, entry in piece.items()
+                for pod in entry.pods.values()
+            ],
+            {uid: entry.obstacle for uid, entry in piece.items() if entry.obstacle},
+        )
+        written = {change.job.job_uid for change in changes}
+        for uid, entry in piece.items():
+            await self._settle(uid, entry, jobs[uid], news[uid], is_written=uid in written)
+        for change in changes:
+            if change.is_news:
+                self._changed(change.after.cronjob_id)
+            self._witness(change)
+
+    async def _settle(
+        self,
+        uid: str,
+        entry: inbox.Entry,
+        job: executions.JobObservation,
+        news: int,
+        *,
+        is_written: bool,
+    ) -> None:
+        if entry.news != news:
+            return  # what came in meanwhile is written next, and may say otherwise
+        if entry.gone_at and not job.decided:
+            if not await self._conclude(uid, job, entry.gone_at, was_seen=entry.was_seen_going):
+                return
+        elif not entry.gone_at and not is_written:
+            self._inbox.park(uid)
+            return
+        self._inbox.written(uid, news)
+
+    async def _conclude(
+        self, uid: str, job: executions.JobObservation, gone_at: datetime, *, was_seen: bool
+    ) -> bool:
+        """End the run of a Job that is gone without a verdict; False if that cannot be said yet."""
+        again = await self._gone.again(job)
+        if again:
+            self._inbox.job(again)
+            return False
+        is_over = await self._gone.conclude(
+            job, gone_at=gone_at, was_seen=was_seen, now=self._clock()
+        )
+        if not is_over:
+            self._inbox.defer(uid)
+        return is_over

@@ -1,0 +1,98 @@
+"""Who is given what: one function per process role, and nothing else."""
+
+import uvicorn
+
+from rollcall import config
+from rollcall.api import app
+from rollcall.cluster import client, lookup, tokens
+from rollcall.metrics import names, server
+from rollcall.services import ingest
+from rollcall.store import engine
+from rollcall.wiring import lifecycle, replica
+
+
+async def operator(settings: config.Settings) -> None:
+    """Run `rollcall operator` until a signal comes."""
+    metrics = names.Metrics()
+    async with (
+        lifecycle.stopping() as stop,
+        await client.KubeClient.connect(
+            context=settings.kube_context, on_request=metrics.requested
+        ) as kube,
+    ):
+        store = _database(settings, role="operator")
+        process = replica.Replica(settings, kube, store, metrics)
+        health = server.HealthServer(
+            port=settings.health_port,
+            registry=process.metrics.registry,
+            live=process.live,
+            ready=process.ready,
+            before_metrics=process.gauges,
+        )
+        await health.start()
+        try:
+            await process.run(stop)
+        finally:
+            await health.close()
+            await process.http.close()
+            await store.close()
+
+
+async def api(settings: config.Settings) -> None:
+    """Run `rollcall api` until a signal comes."""
+    metrics = names.Metrics()
+    async with await client.KubeClient.connect(
+        context=settings.kube_context, on_request=metrics.requested
+    ) as kube:
+        store = _database(settings, role="api")
+        reports = ingest.Ingest(
+            store=store,
+            reviewer=tokens.Tokens(kube=kube),
+            lookup=lookup.Lookup(kube=kube),
+            cluster=settings.cluster,
+            on_outcome=metrics.reported,
+            on_batch=metrics.batched,
+        )
+
+        # Ready also while Postgres is away: a sidecar that is told 503 and when to come back is
+        # better off than one that finds nobody behind the Service.
+        health = server.HealthServer(
+            port=settings.health_port, registry=metrics.registry, live=_fine, ready=_fine
+        )
+        await health.start()
+        try:
+            await _uvicorn(settings, reports).serve()
+        finally:
+            await reports.close()
+            await health.close()
+            await store.close()
+
+
+def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app.ingest_app(reports),
+            host="0.0.0.0",  # noqa: S104 - pods of all namespaces report here
+            port=settings.ingest_port,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=5,
+            limit_concurrency=12_000,
+            server_header=False,
+        )
+    )
+
+
+def _database(settings: config.Settings, *, role: str) -> engine.Database:
+    """Return the store of a process; it connects at its first use."""
+    return engine.Database(
+        settings.database_dsn,
+        password=config.database_password(),
+        application_name=f"rollcall-{role}",
+    )
+
+
+async def _fine() -> str | None:
+    """Answering at all is what liveness asks of a process without loops of its own."""
+    return None

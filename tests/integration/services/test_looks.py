@@ -1,0 +1,106 @@
+"""When a job is looked at, and what a look costs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from rollcall.core import errors
+from rollcall.core.executions import Status, Trigger
+from support.stories import MINUTE, SECOND, SLOT_AT, Story
+
+BEGUN = SLOT_AT - MINUTE  # so that the first expected slot is SLOT_AT
+
+
+async def test_a_slot_becomes_final_during_the_reading_and_waits_for_the_next_look(
+    story: Story,
+) -> None:
+    await story.begin(schedule="* * * * *", effective_from=BEGUN)
+    # The second slot is final ten seconds after the first one was read for.
+    story.clock.set(SLOT_AT + 95 * SECOND)
+    read = story.cluster.events
+
+    async def slowly(namespace: str, name: str) -> object:
+        story.clock.set(SLOT_AT + 150 * SECOND)
+        return await read(namespace, name)
+
+    story.cluster.events = slowly  # type: ignore[method-assign, assignment]
+    await story.evaluator.evaluate(story.job.id)
+    assert SLOT_AT + MINUTE not in [run.slot_at for run in await story.runs()]
+    assert await story.again_at() <= story.clock()
+    story.cluster.events = read  # type: ignore[method-assign]
+    await story.look_until_done(SLOT_AT + 150 * SECOND)
+    assert SLOT_AT + MINUTE in [run.slot_at for run in await story.runs()]
+
+
+async def test_the_next_slot_never_lies_in_the_past_after_a_look(story: Story) -> None:
+    # The first tick is within a minute of the apply, so nothing is expected of it.
+    await story.begin(schedule="* * * * *", effective_from=SLOT_AT - 10 * SECOND)
+    await story.look(SLOT_AT - 9 * SECOND)
+    for _ in range(12):
+        state = (await story.row()).state
+        assert state.next_slot_at
+        assert state.next_slot_at > story.clock()
+        again_at = await story.again_at()
+        assert again_at <= state.next_slot_at
+        await story.look(again_at)
+
+
+async def test_a_postponed_job_is_looked_at_later(story: Story) -> None:
+    await story.begin()
+    story.clock.set(SLOT_AT)
+    await story.evaluator.postpone(story.job.id, 5 * MINUTE)
+    assert await story.again_at() == SLOT_AT + 5 * MINUTE
+
+
+async def test_nothing_is_judged_while_the_cluster_does_not_answer(story: Story) -> None:
+    await story.begin()
+    story.cluster.away = True
+    with pytest.raises(errors.ClusterUnavailable):
+        await story.look(SLOT_AT + 2 * MINUTE)
+    assert await story.runs() == []
+    story.cluster.away = False
+    await story.look(SLOT_AT + 3 * MINUTE)
+    assert (await story.runs())[0].status is Status.MISSED
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collect the statements that reach Postgres."""
+    statements: list[str] = []
+
+    def note(*arguments: object) -> None:
+        statements.append(str(arguments[2]))
+
+    sa.event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_a_look_in_which_nothing_happens_is_one_short_transaction(story: Story) -> None:
+    await story.begin()
+    for slot in range(30):
+        await story.succeeds(slot)
+    at = story.clock() + timedelta(minutes=20)
+    await story.look(at)
+    story.cluster.reads.clear()
+    touched = story.touched
+    with counted() as statements:
+        await story.look(at + MINUTE)
+    # Begin, lock, recent executions (newest and open), revisions, incidents, save.
+    assert len(statements) <= 7, statements
+    assert story.cluster.reads == []
+    assert story.touched == touched
+
+
+async def test_runs_by_hand_are_no_slots(story: Story) -> None:
+    await story.begin()
+    await story.sees(at=SLOT_AT + MINUTE, slot_at=None, created_at=SLOT_AT)
+    await story.look(SLOT_AT + 2 * MINUTE)
+    found = {(run.trigger, run.status) for run in await story.runs()}
+    assert found == {(Trigger.MANUAL, Status.PENDING), (Trigger.SCHEDULE, Status.MISSED)}

@@ -1,0 +1,115 @@
+"""What is remembered until it is written, and what does not get on without saying why."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rollcall.core import executions, upstream
+from rollcall.core.executions import Status
+from rollcall.services import inbox
+from support import builders, clocks
+
+SECOND = timedelta(seconds=1)
+AT = builders.SLOT_AT
+QUOTA = upstream.Cause(reason="QuotaExceeded", message="exceeded quota: pods")
+
+
+@pytest.fixture
+def box() -> inbox.Inbox:
+    return inbox.Inbox(clocks.Clock())
+
+
+def job(**changes: Any) -> executions.JobObservation:  # noqa: ANN401 - fields of an observation
+    return builders.observation(job_uid="job-1", **changes)
+
+
+def silent(box: inbox.Inbox) -> list[tuple[str, timedelta]]:
+    return [(one.uid, one.since - AT) for one in box.silent()]
+
+
+def test_what_comes_in_while_its_job_is_being_written_is_written_later(box: inbox.Inbox) -> None:
+    box.job(job())
+    news = box.take(10)["job-1"].news
+    box.pod("tracked", builders.attempt())
+    box.written("job-1", news)
+    assert list(box.take(10)) == ["job-1"]
+    box.written("job-1", box.take(10)["job-1"].news)
+    assert list(box.take(10)) == []
+
+
+def test_the_same_reading_again_asks_for_nothing(box: inbox.Inbox) -> None:
+    box.job(job())
+    box.pod("tracked", builders.attempt())
+    box.written("job-1", box.take(10)["job-1"].news)
+    box.job(job())
+    box.pod("tracked", builders.attempt())
+    assert list(box.take(10)) == []
+
+
+def test_a_job_without_pods_is_silent_after_five_seconds(box: inbox.Inbox) -> None:
+    box.job(job())
+    assert silent(box) == [("job-1", 5 * SECOND)]
+
+
+def test_a_pod_that_says_nothing_is_silent_after_half_a_minute(box: inbox.Inbox) -> None:
+    box.job(job())
+    box.pod("tracked", builders.attempt(created_at=AT + SECOND))
+    assert silent(box) == [("pod-1", 31 * SECOND)]
+
+
+def test_a_job_whose_pods_went_before_they_started_is_silent_itself(box: inbox.Inbox) -> None:
+    box.job(job())
+    box.pod("tracked", builders.attempt(ended_at=AT + SECOND))
+    assert silent(box) == [("job-1", 5 * SECOND)]
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [{"started_at": AT}, {"waiting_reason": "ImagePullBackOff"}],
+    ids=["runs", "says why"],
+)
+def test_a_job_that_gets_on_or_says_why_is_not_silent(
+    box: inbox.Inbox, pod: dict[str, Any]
+) -> None:
+    box.job(job())
+    box.pod("tracked", builders.attempt(**pod))
+    assert silent(box) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"suspended": True}, {"decided": Status.FAILED}],
+    ids=["suspended", "decided"],
+)
+def test_a_job_that_is_not_to_start_is_not_silent(box: inbox.Inbox, change: dict[str, Any]) -> None:
+    box.job(job())
+    box.job(job(**change))
+    assert silent(box) == []
+
+
+def test_a_job_that_is_gone_is_not_silent(box: inbox.Inbox) -> None:
+    box.job(job())
+    box.vanished("job-1")
+    assert silent(box) == []
+
+
+def test_what_events_say_is_to_be_written_once(box: inbox.Inbox) -> None:
+    box.job(job())
+    (one,) = box.silent()
+    box.written("job-1", box.take(10)["job-1"].news)
+    box.blocked(one, QUOTA)
+    entry = box.take(10)["job-1"]
+    assert entry.obstacle == QUOTA
+    box.written("job-1", entry.news)
+    box.blocked(one, QUOTA)
+    assert list(box.take(10)) == []
+
+
+def test_what_events_said_is_out_of_date_with_a_pod(box: inbox.Inbox) -> None:
+    box.job(job())
+    (one,) = box.silent()
+    box.blocked(one, QUOTA)
+    box.pod("tracked", builders.attempt())
+    box.blocked(one, QUOTA)
+    assert box.take(10)["job-1"].obstacle is None
