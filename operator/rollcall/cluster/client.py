@@ -6,13 +6,16 @@ lost on the way to the API server.
 """
 
 import asyncio
-import json
 import os
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config, kube_config
@@ -31,6 +34,8 @@ CHUNK = 500  # objects per page of a list
 _BUSY = frozenset({401, 410, 429, 500, 502, 503, 504})
 # Server-side apply answers 500 to a body that does not fit the schema.
 _UNFIT = ("failed to create typed patch object", "failed to convert new object")
+# How the API server says that somebody lacks a right; a quota or a webhook says it otherwise.
+_DENIED = re.compile(r'User ".*" cannot \w+ ')
 # In answer to a patch that names a UID: there is another object of this name by now.
 _OTHER_UID = "metadata.uid: Invalid value"
 
@@ -42,16 +47,32 @@ class KubeClient:
     errors.ClusterUnavailable, and nothing else for what the server or the network does.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    server_time: datetime | None = None  # of the newest answer, in whole seconds, if it said
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        on_request: Callable[[str], None] = lambda _method: None,
+    ) -> None:
         self._api = ApiClient(configuration)
+        self._on_request = on_request
         self.host: str = configuration.host
 
     @classmethod
-    async def connect(cls, *, context: str | None = None) -> Self:
-        """Log in as the pod's service account, or with the user's kubeconfig outside a cluster."""
+    async def connect(
+        cls,
+        *,
+        context: str | None = None,
+        on_request: Callable[[str], None] = lambda _method: None,
+    ) -> Self:
+        """Log in as the pod's service account, or with the user's kubeconfig outside a cluster.
+
+        `on_request` is called with the method of each request.
+        """
         configuration = await configure(context)
         configuration.connection_pool_maxsize = CONNECTIONS
-        return cls(configuration)
+        return cls(configuration, on_request=on_request)
 
     async def get(self, path: str, **query: str | int) -> Object:
         """Read one object, or one page of a list."""
@@ -103,9 +124,36 @@ class KubeClient:
         content_type: str = "application/json",
         timeout: float = TIMEOUT,  # noqa: ASYNC109 - also bounds the connection's set-up
     ) -> Object:
-        """Send one request and return its JSON."""
+        """Send one request and return its JSON.
+
+        An API server that has just started does not know anybody's rights yet, and denies them all:
+        a right is taken for denied only by one that is ready.
+        """
+        options: dict[str, Any] = {"query": query, "content_type": content_type}
+        try:
+            return await self._send(method, path, body, timeout=timeout, **options)
+        except errors.Refused as refusal:
+            if not _DENIED.search(str(refusal)):
+                raise
+        try:
+            await self._send("GET", "/readyz", timeout=timeout)
+        except errors.RollcallError as error:
+            raise errors.ClusterUnavailable(f"{method} {path}: the API server starts") from error
+        return await self._send(method, path, body, timeout=timeout, **options)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        content_type: str = "application/json",
+        timeout: float,  # noqa: ASYNC109
+    ) -> Object:
         url = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        self._on_request(method)
         try:
             async with asyncio.timeout(timeout):
                 _, full, head, _, _ = await self._api.param_serialize(
@@ -118,6 +166,7 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = str(error) or type(error).__name__
             raise errors.ClusterUnavailable(f"{method} {path}: {text}") from error
+        self.server_time = date_of(answer.headers)
         return decode(method, path, answer.status, answer.headers, data)
 
     async def close(self) -> None:
@@ -141,10 +190,19 @@ async def configure(context: str | None) -> Configuration:
     return configuration
 
 
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Read the clock of whoever answered (RFC 9110 §6.6.1); None without it."""
+    try:
+        at = parsedate_to_datetime(headers.get("Date") or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
 def decode(method: str, path: str, status: int, headers: Mapping[str, str], data: bytes) -> Object:
     """Return the JSON of an answer, or raise what its status means."""
     try:
-        body = json.loads(data) if data else {}
+        body = msgspec.json.decode(data) if data else {}
     except ValueError:
         body = {"message": data[:500].decode(errors="replace")}
     if status < 300:  # noqa: PLR2004 - the success range of HTTP

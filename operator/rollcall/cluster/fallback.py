@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollcall.cluster import client, events, fields, inventory, paths, workqueue
-from rollcall.core import errors, executions, names
+from rollcall.core import errors, executions, names, upstream
 
 logger = logging.getLogger(__name__)
 
@@ -22,19 +22,6 @@ WINDOW = timedelta(minutes=10)
 PAUSE = timedelta(minutes=10)  # doubled each time that it did not help
 LONGEST_PAUSE = timedelta(hours=6)
 _REMEMBERED = 10_000
-
-# What kubelet says of an image that does not come (kubernetes pkg/kubelet/images/types.go).
-IMAGE_ERRORS = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-        "SignatureValidationFailed",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +64,7 @@ class Fallback:
     def pod_seen(self, body: client.Object, attempt: executions.Attempt) -> None:
         """Take a reading of a pod of ours."""
         pod = Pod(**inventory.key_of(body)._asdict(), uid=attempt.pod_uid)
-        if attempt.ended_at or attempt.sidecar_waiting not in IMAGE_ERRORS:
+        if attempt.ended_at or attempt.sidecar_waiting not in upstream.IMAGE_ERRORS:
             self._waiting.pop(pod, None)
             if self._runs(body):
                 self._failed.clear()  # failures count in a row

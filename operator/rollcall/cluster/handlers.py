@@ -69,13 +69,21 @@ class Watch:
             kopf.on.event(*_RESOURCES[kind], id=kind.value, registry=self.registry)(handler)
 
     async def run(
-        self, stop: asyncio.Event | None = None, ready: asyncio.Event | None = None
+        self,
+        stop: asyncio.Event | None = None,
+        ready: asyncio.Event | None = None,
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
         """Watch until `stop` is set, a signal comes, or a watch can no longer be kept up.
 
-        kopf takes over SIGINT and SIGTERM of the process, and on its way out cancels every task
-        that was started after it.
+        kopf takes over SIGINT and SIGTERM of the process. On its way out it calls `closing`, then
+        waits five seconds for every task that was started after it, and cancels what is left.
         """
+
+        async def close(**_: object) -> None:
+            closing()
+
+        kopf.on.cleanup(registry=self.registry)(close)
         await kopf.operator(
             registry=self.registry,
             settings=settings(),

@@ -22,8 +22,11 @@ class Inbox(Protocol):
     def pod(self, tracked_uid: str, attempt: executions.Attempt) -> None:
         """Take the latest reading of a Pod."""
 
+    def deleted(self, job_uid: str) -> None:
+        """Take the hint that a Job was deleted, of which the last reading was just given."""
+
     def vanished(self, job_uid: str) -> None:
-        """Take the hint that a Job is gone."""
+        """Take the hint that a Job is gone, and nobody saw it go."""
 
 
 class Channels(Protocol):
@@ -124,9 +127,13 @@ class Intake:
             self._inbox.job(observation)
 
     def _job_gone(self, body: Object) -> None:
-        self._job(body)
+        last = mapping.job(body)
+        if last:
+            self._inbox.job(last)
+            self._inbox.deleted(last.job_uid)
+            return
         uid = fields.text(body, "metadata", "uid")
-        if uid:
+        if uid:  # a list did without it: nothing tells its end
             self._inbox.vanished(uid)
 
     def _pod(self, body: Object) -> None:

@@ -22,9 +22,14 @@ def cronjob(namespace: str, name: str) -> str:
     return f"/apis/batch/v1/namespaces/{_in(namespace)}/cronjobs/{_in(name)}"
 
 
+def jobs(namespace: str) -> str:
+    """All Jobs of a namespace."""
+    return f"/apis/batch/v1/namespaces/{_in(namespace)}/jobs"
+
+
 def job(namespace: str, name: str) -> str:
     """One Job."""
-    return f"/apis/batch/v1/namespaces/{_in(namespace)}/jobs/{_in(name)}"
+    return f"{jobs(namespace)}/{_in(name)}"
 
 
 def pods(namespace: str) -> str:

@@ -4,17 +4,15 @@ Our own container never counts: neither its start, nor its exit code, nor its re
 that the runtime could not start did not run, whatever else its status says.
 """
 
-import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from rollcall.cluster import fields, timestamps
-from rollcall.core import names
+from rollcall.core import names, upstream
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # waiting without a named trouble
-_SIGNALLED = 128  # a shell's and runtime's exit code for a signal begins here
 _INDEX_MAX = 2**31 - 1  # of the exit codes that the store can hold
 
 Status = Mapping[str, Any]
@@ -72,25 +70,34 @@ class Pod:
         phase = fields.text(self._status, "phase")
         if phase == "Succeeded" or (phase != "Failed" and code == 0):
             return End(exit_code=code, message=fields.message(terminated, "message"))
-        reason, message = self._disruption() or self._own_reason() or _of_container(terminated)
-        if phase == "Failed":
-            reason = reason or "Error"
-        text = message or fields.message(terminated, "message")
+        stored = code if code is not None and abs(code) <= _INDEX_MAX else None
+        cause = self._disruption() or self._own_reason() or _of_container(terminated)
+        if cause is None:
+            cause = upstream.Cause(reason="Error") if phase == "Failed" else None
+        text = (cause.message if cause else None) or fields.message(terminated, "message")
         if text and name and name != self._tracked:
             text = fields.clean(f"container {name}: {text}")
-        stored = code if code is not None and abs(code) <= _INDEX_MAX else None
-        return End(exit_code=stored, reason=reason, message=text)
+        return End(exit_code=stored, reason=cause.reason if cause else None, message=text)
 
-    def waiting_reason(self) -> str | None:
-        """Return the named trouble for which the user's containers do not run."""
+    def waits_for(self) -> upstream.Cause | None:
+        """Return the named trouble for which the user's containers do not run.
+
+        It can be our own container's: theirs wait for it.
+        """
         for condition in fields.items(self._status, "conditions"):
             if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-                return fields.text(condition, "reason") or "Unschedulable"
-        return next((reason for status in self._users() if (reason := _waiting(status))), None)
+                word = fields.text(condition, "reason") or "Unschedulable"
+                return upstream.waiting(word, fields.message(condition, "message"))
+        for status in (*self._users(), *self._ours()):
+            named = _waiting(status)
+            if named:
+                message = fields.message(status, "state", "waiting", "message")
+                return upstream.waiting(named, message)
+        return None
 
     def sidecar_waiting(self) -> str | None:
         """Return the named trouble for which our own container does not run."""
-        return next((_waiting(status) for status in self._inits() if self._is_ours(status)), None)
+        return next((_waiting(status) for status in self._ours()), None)
 
     def _has_ended(self) -> bool:
         if fields.text(self._status, "phase") in {"Succeeded", "Failed"}:
@@ -114,20 +121,29 @@ class Pod:
     def _is_not_tracked(self, status: Status) -> bool:
         return status.get("name") != self._tracked
 
-    def _disruption(self) -> tuple[str | None, str | None] | None:
+    def _disruption(self) -> upstream.Cause | None:
         for condition in fields.items(self._status, "conditions"):
             if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
-                reason = fields.text(condition, "reason") or "Disrupted"
-                return reason, fields.message(condition, "message")
+                word = fields.text(condition, "reason") or "Disrupted"
+                cause = upstream.ended(word, fields.message(condition, "message"))
+                # A node that was only tainted still says how the containers ended.
+                lost = word == "DeletionByTaintManager" and not any(self._ends())
+                return replace(cause, reason="NodeLost") if lost else cause
         return None
 
-    def _own_reason(self) -> tuple[str | None, str | None] | None:
-        reason = fields.text(self._status, "reason")
-        return (reason, fields.message(self._status, "message")) if reason else None
+    def _own_reason(self) -> upstream.Cause | None:
+        word = fields.text(self._status, "reason")
+        return upstream.ended(word, fields.message(self._status, "message")) if word else None
+
+    def _ends(self) -> Iterator[Status]:
+        yield from (fields.mapping(status, "state", "terminated") for status in self._users())
 
     def _users(self) -> Iterator[Status]:
         yield from self._regular()
         yield from (status for status in self._inits() if not self._is_ours(status))
+
+    def _ours(self) -> Iterator[Status]:
+        yield from (status for status in self._inits() if self._is_ours(status))
 
     def _regular(self) -> Iterator[Status]:
         return fields.items(self._status, "containerStatuses")
@@ -157,17 +173,8 @@ def _waiting(status: Status) -> str | None:
     return None if reason in _STARTING else reason
 
 
-def _of_container(terminated: Status) -> tuple[str | None, str | None]:
+def _of_container(terminated: Status) -> upstream.Cause | None:
     if not terminated:
-        return None, None
-    reason, code = fields.text(terminated, "reason"), fields.number(terminated, "exitCode")
-    if reason in {None, "Error"} and code is not None and code > _SIGNALLED:
-        reason = _signal_name(code - _SIGNALLED) or reason
-    return reason or "Error", None
-
-
-def _signal_name(number: int) -> str | None:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
         return None
+    word = fields.text(terminated, "reason") or "Error"
+    return upstream.ended(word, fields.message(terminated, "message"))

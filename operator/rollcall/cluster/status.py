@@ -18,6 +18,10 @@ Status = dict[str, Any]
 SHOWN = 10  # open incidents that are listed
 _LONGEST = 1024  # characters of a message in a list
 
+_NEWS = ("observedGeneration", "health", "cronJob", "sidecar", "openIncidents", "incidents")
+_OF_A_RUN = ("jobName", "slotTime", "status", "reason")
+_NOT_STARTED = {executions.Status.PENDING.value, executions.Status.QUEUED.value, None}
+
 _HEALTHY = {
     health.Health.HEALTHY: TRUE,
     health.Health.SUSPENDED: TRUE,
@@ -50,6 +54,29 @@ def build(
 def differs(status: Status, before: Mapping[str, Any]) -> bool:
     """Whether writing this status would change anything that we write."""
     return _present(status) != {key: value for key, value in before.items() if key in status}
+
+
+def is_news(status: Status, before: Mapping[str, Any]) -> bool:
+    """Whether somebody waits for this difference; times and counts may come with the next one."""
+    if _news(status) != _news(before):
+        return True
+    run, old = fields.mapping(status, "lastExecution"), fields.mapping(before, "lastExecution")
+    # Most runs are pending for a second or two: that is no news unless there is a reason.
+    is_telling = run.get("status") not in _NOT_STARTED or run.get("reason")
+    return bool(is_telling) and any(run.get(key) != old.get(key) for key in _OF_A_RUN)
+
+
+def _news(status: Mapping[str, Any]) -> Status:
+    news = {name: status.get(name) for name in _NEWS}
+    news["conditions"] = [_told(item) for item in fields.items(status, "conditions")]
+    return _present(news)
+
+
+def _told(condition: Mapping[str, Any]) -> Status:
+    told = {key: condition.get(key) for key in ("type", "status", "reason", "message")}
+    if told["type"] == "Reporting":
+        del told["message"]  # it counts runs
+    return told
 
 
 def _conditions(

@@ -1,8 +1,9 @@
 """Writes the status of TrackedCronJobs: seldom, and only what differs.
 
-A change is written a moment later, so that what belongs together is one write; the next write of
-the same object follows at the earliest BETWEEN later. Nothing is written before the first
-reconciliation: observedGeneration never stands without its conditions.
+A change is looked at a moment later, so that what belongs together is one write, and the same
+object at the earliest BETWEEN later again. News is written at once; details (times, counts) with
+the next news, or after a while. Nothing is written before the first reconciliation:
+observedGeneration never stands without its conditions.
 """
 
 import logging
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 SETTLE = timedelta(seconds=2)  # a Job and its pod's start are one write
 BETWEEN = timedelta(seconds=5)
+DETAILS = timedelta(seconds=10)
 _WORKERS = 4
 
 
@@ -38,15 +40,16 @@ class StatusWriter:
         self._inventory = inventory
         self._outcomes = outcomes
         self._clock = clock
-        self._written_at: dict[UUID, datetime] = {}
+        self._looked_at: dict[UUID, datetime] = {}
+        self._details_since: dict[UUID, datetime] = {}
         self._queue: workqueue.WorkQueue[UUID] = workqueue.WorkQueue(
             handle=self.write, workers=_WORKERS, name="status"
         )
 
     def touch(self, cronjob_id: UUID) -> None:
         """Ask for a look at this job's status."""
-        written_at = self._written_at.get(cronjob_id)
-        left = written_at + BETWEEN - self._clock() if written_at else SETTLE
+        looked_at = self._looked_at.get(cronjob_id)
+        left = looked_at + BETWEEN - self._clock() if looked_at else SETTLE
         self._queue.add_after(cronjob_id, min(max(left, SETTLE), BETWEEN))
 
     async def run(self) -> None:
@@ -58,23 +61,37 @@ class StatusWriter:
         return self._queue.oldest()
 
     async def write(self, cronjob_id: UUID) -> timedelta | None:
-        """Write the status if it differs. Raises errors.Unavailable."""
+        """Write the status if it differs; return when to look again without being asked.
+
+        Raises errors.Unavailable.
+        """
         key, outcome = self._inventory.key_of(cronjob_id), self._outcomes(cronjob_id)
         tracked = self._inventory.tracked(key) if key else None
         if key is None or tracked is None or outcome is None:
-            self._written_at.pop(cronjob_id, None)
+            self._looked_at.pop(cronjob_id, None)
+            self._details_since.pop(cronjob_id, None)
             return None
+        self._looked_at[cronjob_id] = self._clock()
         summary = await self._store.run(lambda transaction: transaction.summary(cronjob_id))
         before = fields.mapping(tracked, "status")
         wanted = status.build(outcome, summary, before=before, now=self._clock())
         if status.differs(wanted, before):
-            await self._patch(cronjob_id, key, tracked, wanted)
+            wait = None if status.is_news(wanted, before) else self._details_wait(cronjob_id)
+            if wait:
+                return wait
+            await self._patch(key, tracked, wanted)
+        self._details_since.pop(cronjob_id, None)
         return None
 
+    def _details_wait(self, cronjob_id: UUID) -> timedelta | None:
+        """Return how long a difference in details may still wait, None for no longer."""
+        now = self._clock()
+        left = self._details_since.setdefault(cronjob_id, now) + DETAILS - now
+        return left if left > timedelta() else None
+
     async def _patch(
-        self, cronjob_id: UUID, key: inventory.Key, tracked: client.Object, wanted: status.Status
+        self, key: inventory.Key, tracked: client.Object, wanted: status.Status
     ) -> None:
-        self._written_at[cronjob_id] = self._clock()
         body = {"metadata": {"uid": tracked["metadata"]["uid"]}, "status": wanted}
         try:
             written = await self._kube.merge(

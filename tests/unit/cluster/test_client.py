@@ -1,6 +1,7 @@
 """What the API server's answers mean."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -73,3 +74,54 @@ def test_an_answer_that_is_no_object_never_breaks_us(status: int, body: bytes) -
     else:
         with pytest.raises(errors.RollcallError):
             decode(status, body)
+
+
+def test_the_servers_clock_is_read_from_its_answers() -> None:
+    said = client.date_of({"Date": "Wed, 21 Oct 2026 07:28:00 GMT"})
+    assert said == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "Wed, 21 Oct 2026 07:28:00"])
+def test_a_clock_that_cannot_be_read_is_none(value: str) -> None:
+    assert client.date_of({"Date": value}) is None
+    assert client.date_of({}) is None
+
+
+DENIED = errors.Refused('jobs is forbidden: User "we" cannot list resource "jobs"', status=403)
+NOT_READY = errors.ClusterUnavailable("GET /readyz: HTTP 500")
+
+
+class Scripted(client.KubeClient):
+    """Gets these answers, one after the other."""
+
+    def __init__(self, *answers: client.Object | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    async def _send(self, method: str, path: str, *_: object, **__: object) -> client.Object:
+        self.asked.append(f"{method} {path}")
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def test_an_api_server_that_is_not_ready_denies_no_right() -> None:
+    kube = Scripted(DENIED, NOT_READY)
+    with pytest.raises(errors.ClusterUnavailable):
+        await kube.get("/jobs")
+    kube = Scripted(DENIED, {}, {"items": []})
+    assert await kube.get("/jobs") == {"items": []}
+    assert kube.asked == ["GET /jobs", "GET /readyz", "GET /jobs"]
+
+
+async def test_a_right_that_a_ready_api_server_denies_is_refused() -> None:
+    with pytest.raises(errors.Refused):
+        await Scripted(DENIED, {}, DENIED).get("/jobs")
+
+
+async def test_a_quota_is_no_right_and_is_asked_once() -> None:
+    kube = Scripted(errors.Refused("pods is forbidden: exceeded quota: none", status=403))
+    with pytest.raises(errors.Refused):
+        await kube.create("/pods", {})
+    assert kube.asked == ["POST /pods"]

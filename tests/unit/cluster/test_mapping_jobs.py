@@ -1,11 +1,11 @@
 """What a Job, a CronJob and an Event are read as."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rollcall.cluster import mapping
-from rollcall.core import executions
+from rollcall.core import executions, slots
 from support import podbodies
 from support.podbodies import Object, at, condition
 
@@ -29,6 +29,7 @@ def test_a_job_is_read_with_its_slot_and_owners() -> None:
         job_uid=podbodies.JOB_UID,
         tracked_uid=podbodies.TRACKED_UID,
         owner_uid=podbodies.CRONJOB_UID,
+        owner_name="minutely",
         slot_at=second(0),
         created_at=second(0),
         job_started_at=second(0),
@@ -110,6 +111,27 @@ def test_the_verdict_is_in_the_conditions(
     assert job.ended_at == (second(ended) if ended else None)
 
 
+def test_a_job_is_decided_when_its_first_condition_says_so() -> None:
+    assert read(podbodies.job(conditions=[DECIDED_BADLY, FAILED])).decided_at == second(7)
+    assert read(podbodies.job(conditions=[COMPLETE])).decided_at == second(8)
+    assert read(podbodies.job()).decided_at is None
+
+
+def test_a_reason_that_only_others_know_is_kept_in_the_message() -> None:
+    failed = read(podbodies.job(conditions=[condition("Failed", "Unlucky", "a 13")]))
+    assert (failed.reason, failed.message) == ("JobFailed", "Unlucky: a 13")
+    good = read(podbodies.job(conditions=[condition("Complete", "Admitted")]))
+    assert (good.reason, good.message) == ("JobSucceeded", "Admitted")
+
+
+def test_a_job_that_lost_our_label_is_read_for_who_knows_it() -> None:
+    body = podbodies.job(labels={})
+    assert mapping.job(body) is None
+    found = mapping.job(body, tracked_uid="tracked")
+    assert found
+    assert found.tracked_uid == "tracked"
+
+
 def test_a_completion_time_is_worth_more_than_the_conditions_time() -> None:
     body = podbodies.job(conditions=[COMPLETE], status={"completionTime": at(7)})
     assert read(body).ended_at == second(7)
@@ -158,16 +180,45 @@ def test_messages_are_cut_and_fit_for_the_store() -> None:
 
 
 def test_a_cronjob_is_read_for_the_judge() -> None:
+    by_hand = {
+        "manager": "kubectl-edit",
+        "operation": "Update",
+        "time": at(5),
+        "fieldsV1": {"f:spec": {"f:suspend": {}}},
+    }
     reading = mapping.cronjob_reading(
         {
-            "metadata": {"uid": "u"},
-            "spec": {"suspend": True},
-            "status": {"lastScheduleTime": at(0)},
+            "metadata": {"uid": "u", "creationTimestamp": at(1), "managedFields": [by_hand]},
+            "spec": {
+                "suspend": True,
+                "successfulJobsHistoryLimit": 0,
+                "jobTemplate": {"spec": {"ttlSecondsAfterFinished": 900}},
+            },
+            "status": {
+                "lastScheduleTime": at(0),
+                "lastSuccessfulTime": at(2),
+                "active": [{"uid": "job-1"}, {}],
+            },
         }
     )
-    assert reading
-    assert (reading.uid, reading.suspended, reading.last_schedule_at) == ("u", True, second(0))
-    assert mapping.cronjob_reading({"metadata": None}) is None
+    assert reading == slots.CronJobReading(
+        uid="u",
+        created_at=second(1),
+        suspended=True,
+        suspended_by="kubectl-edit",
+        suspended_at=second(5),
+        last_schedule_at=second(0),
+        last_success_at=second(2),
+        active=frozenset({"job-1"}),
+        keeps_succeeded=0,
+        keeps_failed=1,
+        keeps_for=timedelta(minutes=15),
+    )
+
+
+@pytest.mark.parametrize("metadata", [None, {"uid": "u", "deletionTimestamp": at(3)}])
+def test_a_cronjob_without_a_uid_or_on_its_way_out_starts_nothing(metadata: object) -> None:
+    assert mapping.cronjob_reading({"metadata": metadata}) is None
 
 
 @pytest.mark.parametrize(

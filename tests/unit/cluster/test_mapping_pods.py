@@ -121,7 +121,7 @@ DISRUPTED = condition("DisruptionTarget", "PreemptionByScheduler", "preempted by
         ),
         (
             pod(ended(143), phase="Failed", conditions=[DISRUPTED]),
-            (143, "PreemptionByScheduler", "preempted by x"),
+            (143, "Preempted", "PreemptionByScheduler: preempted by x"),
         ),
         (
             pod(ended(137), phase="Failed", status={"reason": "Evicted", "message": "low memory"}),
@@ -129,23 +129,23 @@ DISRUPTED = condition("DisruptionTarget", "PreemptionByScheduler", "preempted by
         ),
         (
             pod(ended(0), phase="Failed", status={"reason": "Terminated", "message": "shutdown"}),
-            (0, "Terminated", "shutdown"),
+            (0, "Evicted", "Terminated: shutdown"),
         ),
         (
             pod(phase="Failed", status={"reason": "OutOfcpu", "message": "no cpu"}),
-            (None, "OutOfcpu", "no cpu"),
+            (None, "NodeRefused", "OutOfcpu: no cpu"),
         ),
         (pod(ended(137, "OOMKilled"), phase="Failed"), (137, "OOMKilled", None)),
         (
             pod(ended(128, "StartError", message="no file"), phase="Failed"),
-            (128, "StartError", "no file"),
+            (128, "ContainerCannotStart", "StartError: no file"),
         ),
         (
             pod(ended(137, "ContainerStatusUnknown"), phase="Failed"),
-            (137, "ContainerStatusUnknown", None),
+            (137, "NodeLost", "ContainerStatusUnknown"),
         ),
-        (pod(ended(137), phase="Failed"), (137, "SIGKILL", None)),
-        (pod(ended(143), phase="Failed"), (143, "SIGTERM", None)),
+        (pod(ended(137), phase="Failed"), (137, "Error", None)),
+        (pod(ended(143), phase="Failed"), (143, "Error", None)),
         (pod(ended(255), phase="Failed"), (255, "Error", None)),
         (pod(ended(1), phase="Failed"), (1, "Error", None)),
         (pod(ended(2**40), phase="Failed"), (None, "Error", None)),
@@ -169,6 +169,28 @@ DISRUPTED = condition("DisruptionTarget", "PreemptionByScheduler", "preempted by
 )
 def test_why_a_pod_ended(body: Object, expected: tuple[Any, ...]) -> None:
     assert end_of(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("PreemptionByScheduler", "Preempted"),
+        ("TerminationByKubelet", "Evicted"),
+        ("EvictionByEvictionAPI", "Evicted"),
+        ("DeletionByTaintManager", "Evicted"),
+        ("DeletionByPodGC", "NodeLost"),
+        ("SomethingNew", "Error"),
+    ],
+)
+def test_who_took_a_pod_away_is_its_reason(word: str, reason: str) -> None:
+    body = pod(ended(143), phase="Failed", conditions=[condition("DisruptionTarget", word)])
+    assert end_of(body) == (143, reason, word)
+
+
+def test_a_taint_that_leaves_no_word_of_the_containers_means_a_lost_node() -> None:
+    taint = condition("DisruptionTarget", "DeletionByTaintManager", "taint")
+    body = pod(running(1), conditions=[taint], deletionTimestamp=at(30))
+    assert read(body, gone=True).reason == "NodeLost"
 
 
 def test_the_tracked_container_speaks_for_the_pod() -> None:
@@ -203,12 +225,12 @@ def test_a_pod_without_any_container_status_ends_when_its_conditions_say() -> No
         (pod(waiting("CreateContainerConfigError")), "CreateContainerConfigError", None),
         (
             pod(waiting("PodInitializing"), inits={"prepare": waiting("ErrImagePull")}),
-            "ErrImagePull",
+            "ImagePullBackOff",
             None,
         ),
         (
             pod(waiting("PodInitializing"), sidecar=waiting("ErrImagePull"), phase="Pending"),
-            None,
+            "ImagePullBackOff",
             "ErrImagePull",
         ),
         (pod(waiting("PodInitializing"), sidecar=waiting("PodInitializing")), None, None),
@@ -240,6 +262,14 @@ def test_why_a_pod_does_not_start(body: Object, users: str | None, ours: str | N
     assert (attempt.waiting_reason, attempt.sidecar_waiting) == (users, ours)
 
 
+def test_a_pod_that_does_not_start_says_what_the_scheduler_or_kubelet_said() -> None:
+    said = "0/1 nodes are available: 1 Insufficient cpu."
+    gate = {**condition("PodScheduled", "Unschedulable", said), "status": "False"}
+    assert read(pod(phase="Pending", conditions=[gate])).waiting_message == said
+    state = {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+    assert read(pod(state, phase="Pending")).waiting_message == "ErrImagePull: not found"
+
+
 def test_a_pod_that_was_deleted_while_running_has_ended() -> None:
     body = pod(running(1), deletionTimestamp=at(30))
     assert read(body).ended_at is None
@@ -251,7 +281,7 @@ def test_a_deleted_pod_keeps_the_end_that_it_had() -> None:
     last = read(pod(ended(3), phase="Failed", deletionTimestamp=at(30)), gone=True)
     assert (last.ended_at, last.reason, last.exit_code) == (second(5), "Error", 3)
     preempted = pod(running(1), conditions=[DISRUPTED], deletionTimestamp=at(30))
-    assert read(preempted, gone=True).reason == "PreemptionByScheduler"
+    assert read(preempted, gone=True).reason == "Preempted"
 
 
 @pytest.mark.parametrize("field", ["uid", "labels", "name", "creationTimestamp"])

@@ -22,6 +22,7 @@ TRACKED = paths.tracked(*KEY)
 ID = ids.cronjob_id(cluster="test", uid=UID)
 EVENTS = ("POST", paths.events("team"))
 SETTINGS = config.Settings(
+    retention_weeks=13,
     cluster="test",
     namespace="rollcall-system",
     identity="operator-1",

@@ -39,6 +39,9 @@ class Inbox:
         self.gone.append(job_uid)
         self.jobs.pop(job_uid, None)
 
+    def deleted(self, job_uid: str) -> None:
+        self.vanished(job_uid)
+
     def known(self) -> list[str]:
         return list(self.jobs)
 

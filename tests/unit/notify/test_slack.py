@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import errors, executions, incidents, messages, policies, rules
+from rollcall.core import errors, executions, findings, incidents, messages, policies
 from rollcall.notify.slack import channel
 from rollcall.notify.slack import messages as slack
 from support import builders
@@ -22,7 +22,7 @@ def payload(
     suppressed: int = 0,
     alerts: policies.Alerts = ALERTS,
     execution: executions.Execution | None = None,
-    found: rules.Finding | None = None,
+    found: findings.Finding | None = None,
 ) -> dict[str, Any]:
     """Build a payload the real way."""
     step = builders.step(found=found)

@@ -102,7 +102,19 @@ def test_help_is_the_first_target() -> None:
 
 
 def test_the_promised_targets_exist() -> None:
-    wanted = {"help", "demo", "demo-down", "test", "check", "fmt", "manifests", "dev", "lock"}
+    wanted = {
+        "help",
+        "bench",
+        "demo",
+        "demo-down",
+        "test",
+        "check",
+        "fmt",
+        "manifests",
+        "docs",
+        "dev",
+        "lock",
+    }
     assert targets() == wanted
 
 
