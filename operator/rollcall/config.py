@@ -19,7 +19,8 @@ from rollcall.core import durations, errors, policies
 PREFIX = "ROLLCALL_"
 DEFAULT_RETENTION_WEEKS = 13
 LONGEST_RETENTION_WEEKS = 104  # as long as roll-ups, and the jobs that they speak of, are kept
-_KNOWN = {
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+KNOWN = {
     "ALERTS_COOLDOWN",
     "ALERTS_RECOVERY_THRESHOLD",
     "CLUSTER",
@@ -79,7 +80,7 @@ def load(environment: Mapping[str, str] | None = None, *, needs_database: bool =
     """
     env = os.environ if environment is None else environment
     ours = {key[len(PREFIX) :]: value for key, value in env.items() if key.startswith(PREFIX)}
-    unknown = sorted(set(ours) - _KNOWN)
+    unknown = sorted(set(ours) - KNOWN)
     if unknown:
         raise errors.InvalidSpec(
             "UnknownSetting", "unknown settings: " + ", ".join(PREFIX + name for name in unknown)
@@ -92,7 +93,7 @@ def load(environment: Mapping[str, str] | None = None, *, needs_database: bool =
         database_dsn=_dsn(ours, needed=needs_database),
         ingest_port=_port(ours, "INGEST_PORT", 8080),
         health_port=_port(ours, "HEALTH_PORT", 8081),
-        log_level=ours.get("LOG_LEVEL", "INFO").upper(),
+        log_level=_log_level(ours),
         retention_weeks=_number(
             ours, "RETENTION_WEEKS", DEFAULT_RETENTION_WEEKS, low=1, high=LONGEST_RETENTION_WEEKS
         ),
@@ -152,7 +153,8 @@ def _read(path: Path, variable: str) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise errors.InvalidSpec("InvalidSetting", f"{variable}: {error}") from error
+        why = error.strerror or type(error).__name__
+        raise errors.InvalidSpec("InvalidSetting", f"{variable}: {path}: {why}") from error
 
 
 def _port(ours: Mapping[str, str], name: str, otherwise: int) -> int:
@@ -178,6 +180,15 @@ def _duration(ours: Mapping[str, str], name: str, otherwise: timedelta) -> timed
         return durations.parse(raw)
     except ValueError as error:
         raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: {error}") from error
+
+
+def _log_level(ours: Mapping[str, str]) -> str:
+    level = (ours.get("LOG_LEVEL") or "INFO").upper()
+    if level not in LOG_LEVELS:
+        raise errors.InvalidSpec(
+            "InvalidSetting", f"{PREFIX}LOG_LEVEL: {level!r} is none of {', '.join(LOG_LEVELS)}"
+        )
+    return level
 
 
 def _json(ours: Mapping[str, str], name: str) -> dict[str, Any]:

@@ -65,6 +65,15 @@ def own_server() -> Iterator[postgres.Server]:
         yield server
 
 
+@pytest.fixture
+async def own_store(own_server: postgres.Server) -> AsyncIterator[engine.Database]:
+    """Open a store on such a server."""
+    await upgrade.upgrade(own_server.dsn())
+    database = engine.Database(own_server.tcp_dsn(), application_name="tests")
+    yield database
+    await database.close()
+
+
 def _migrate_template(server: postgres.Server, meeting_point: Path) -> None:
     with postgres.locked(meeting_point / "migrating"):
         done = meeting_point / "migrated"

@@ -115,7 +115,6 @@ def observation(of: ports.TrackedJob | None = None, **changes: object) -> execut
         "job_started_at": SLOT_AT,
         "suspended": False,
         "decided": None,
-        "finished": False,
         "ended_at": None,
         "reason": None,
         "message": None,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rollcall.core import errors, executions, slots
 from rollcall.core.executions import Status
-from rollcall.services import inbox, obstacles, witness, writer
+from rollcall.services import event_collector, inbox, obstacles, writer
 from rollcall.store import engine
 from support import builders, clocks
 
@@ -79,7 +79,9 @@ class World:
     def restart(self) -> None:
         """Begin as a new process."""
         self.inbox = inbox.Inbox(self.clock)
-        self.witness = witness.Witness(store=self.store, evidence=self.cluster)
+        self.event_collector = event_collector.EventCollector(
+            store=self.store, evidence=self.cluster
+        )
         self.writer = writer.Writer(
             store=self.store,
             evidence=self.cluster,
@@ -87,7 +89,7 @@ class World:
             cluster=builders.CLUSTER,
             clock=self.clock,
             changed=lambda _: None,
-            witness=self.witness.hear,
+            recorded=self.event_collector.hear,
         )
         self.obstacles = obstacles.Obstacles(
             evidence=self.cluster, inbox=self.inbox, clock=self.clock

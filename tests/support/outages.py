@@ -69,10 +69,11 @@ class System:
         return holder if pod in await self.pods("operator") else ""
 
     async def pods(self, component: str) -> list[str]:
-        """Return the names of a component's pods."""
+        """Return the names of a component's pods, but for those that are going."""
         selector = f"app.kubernetes.io/component={component}"
         pods = self.place.kube.list(self.place.core("pods"), labelSelector=selector)
-        return [pod["metadata"]["name"] async for pod in pods]
+        metadata = [pod["metadata"] async for pod in pods]
+        return [one["name"] for one in metadata if "deletionTimestamp" not in one]
 
     async def kill(self, pod: str) -> None:
         """End a pod without a chance to say good-bye."""

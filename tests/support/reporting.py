@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from starlette.applications import Starlette
 from typing_extensions import override  # typing has it from 3.12 on
 
 from rollcall.cluster import client as kube
 from rollcall.services import reporters
+from rollcall.store import engine
 
 PATH = "/ingest/v1/reports"
 
@@ -119,3 +122,14 @@ def reviewed(
     user = {"username": f"system:serviceaccount:{namespace}:default", "extra": extra}
     status = {"authenticated": True, "audiences": ["rollcall.dev/ingest"], "user": user}
     return {"status": status | changes}
+
+
+async def beats(store: engine.Database, pod_uid: str = "pod-1") -> tuple[datetime | None, int]:
+    """Return when the pod was last heard, and how often."""
+    async with store.transaction() as unit:
+        found = await unit.connection.execute(
+            sa.text("SELECT last_heartbeat_at, heartbeats FROM attempts WHERE pod_uid = :uid"),
+            {"uid": pod_uid},
+        )
+        row = found.one()
+        return row.last_heartbeat_at, row.heartbeats

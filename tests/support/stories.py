@@ -232,7 +232,6 @@ def ended_with(status: Status, at: datetime) -> dict[str, Any]:
     failed = status is Status.FAILED
     return {
         "decided": status,
-        "finished": True,
         "ended_at": at,
         "reason": "BackoffLimitExceeded" if failed else "CompletionsReached",
     }

@@ -55,6 +55,7 @@ def test_everything_is_read() -> None:
         ("HEALTH_PORT", "-1", "from 1 to 65535"),
         ("HEALTH_PORT", "²", "from 1 to 65535"),
         ("RETENTION_WEEKS", "0", "ROLLCALL_RETENTION_WEEKS: '0' is not a number from 1 to 104"),
+        ("LOG_LEVEL", "loud", "ROLLCALL_LOG_LEVEL: 'LOUD' is none of DEBUG, INFO, WARNING, ERROR"),
         ("ALERTS_COOLDOWN", "soon", "ROLLCALL_ALERTS_COOLDOWN: 'soon' is not a duration"),
         ("RULES", "{", "ROLLCALL_RULES: "),
         ("RULES", "[]", "write a JSON object"),
@@ -63,8 +64,8 @@ def test_everything_is_read() -> None:
         ("DATABASE_DSN", "", "must name the database"),
     ],
     ids=[
-        "typing error", "port 0", "port too high", "negative", "not ASCII", "no week", "cooldown",
-        "JSON", "no object", "rule", "other database", "empty",
+        "typing error", "port 0", "port too high", "negative", "not ASCII", "no week", "level",
+        "cooldown", "JSON", "no object", "rule", "other database", "empty",
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(name: str, value: str, words: str) -> None:

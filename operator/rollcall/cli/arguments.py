@@ -2,11 +2,27 @@
 
 import argparse
 from datetime import timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 from rollcall.core import durations
 
 _MOST = 1000
+
+
+# argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+
+
+def command(commands: Commands, name: str, about: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Add a command that tells the same of itself in its own help as in the list of commands."""
+    return commands.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def duration(text: str) -> timedelta:
@@ -25,8 +41,19 @@ def identifier(text: str) -> UUID:
         raise argparse.ArgumentTypeError(f"{text!r} is no id of an execution") from None
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Let people choose between text and JSON."""
+    parser.add_argument(
+        "-o",
+        dest="output",
+        choices=("text", "json"),
+        default="text",
+        help="how to print it (default %(default)s)",
+    )
+
+
 def number(text: str) -> int:
     """Read a number from 1 to 1000."""
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
     return int(text)

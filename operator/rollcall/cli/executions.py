@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,75 +10,83 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollcall import config
-from rollcall.cli import arguments
+from rollcall.cli import arguments, output
 from rollcall.core import durations, errors, executions, rollups
 from rollcall.services.listing import Choice, Listed, Page
-from rollcall.store import engine
+from rollcall.store import engine, upgrade
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _EXAMPLE = """examples, in a pod of the operator:
   rollcall executions list -n shop --status failed --since 7d
   rollcall executions show 019cae6b-6600-831c-b6d6-46119678cb55
   rollcall executions stats --days 30"""
+_NOTHING = ("no executions",)
 
 Job = tuple[str, str]  # namespace, name
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: arguments.Commands) -> None:
     """Add the commands to the command line's parser."""
-    parser = commands.add_parser(
-        "executions",
-        help="show what became of each slot and run",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = arguments.command(
+        commands, "executions", "show what became of each slot and run", _EXAMPLE
     )
     actions = parser.add_subparsers(dest="executions_command", required=True, metavar="ACTION")
-    _add_list(actions.add_parser("list", help="newest slot first, a page at a time"))
-    show = actions.add_parser("show", help="one of them, with what happened in it")
-    show.add_argument("id", type=arguments.identifier, help="from the list")
-    stats = actions.add_parser("stats", help="how often each status, and how long runs took")
+    command = functools.partial(arguments.command, actions)
+    _add_list(command("list", "list executions, newest slot first, a page at a time"))
+    show = command("show", "show one execution, and what happened in it")
+    show.add_argument("id", type=arguments.identifier, metavar="ID", help="as the list shows it")
+    stats = command("stats", "count executions by job and status, and say how long runs took")
     _add_job(stats)
     stats.add_argument(
         "--days",
         type=arguments.number,
         default=30,
-        help="until today, in UTC (default 30)",
+        help="how many days, today included, in UTC (default %(default)s)",
     )
     for action in actions.choices.values():
-        action.add_argument("-o", dest="output", choices=("text", "json"), default="text")
+        arguments.add_output(action)
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_job(parser)
     parser.add_argument(
-        "--status", action="append", default=[], choices=list(executions.Status), metavar="STATUS",
+        "--status", action="append", default=[], metavar="STATUS",
+        choices=[status.value for status in executions.Status],
         help="one of " + ", ".join(executions.Status) + "; may be given several times",
     )  # fmt: skip
-    parser.add_argument("--trigger", choices=list(executions.Trigger))
     parser.add_argument(
-        "--since", type=arguments.duration, metavar="DURATION", help="slots of the last 7d"
-    )
-    parser.add_argument("--limit", type=arguments.number, default=50, help="of a page (default 50)")
-    parser.add_argument("--cursor", help="where the page before ended")
+        "--trigger", metavar="TRIGGER",
+        choices=[trigger.value for trigger in executions.Trigger],
+        help="one of " + ", ".join(executions.Trigger),
+    )  # fmt: skip
+    parser.add_argument(
+        "--since", type=arguments.duration, metavar="DURATION",
+        help="slots of so long a time until now, such as 7d",
+    )  # fmt: skip
+    parser.add_argument(
+        "--limit", type=arguments.number, default=50, metavar="N",
+        help="how many on a page, 1 to 1000 (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--cursor", help="what the page before ended with")
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--namespace", help="default all")
-    parser.add_argument("--cronjob", metavar="NAME", help="default all")
+    parser.add_argument("-n", "--namespace", help="of the jobs (default all)")
+    parser.add_argument("--cronjob", metavar="NAME", help="of the job (default all)")
 
 
 def run(options: argparse.Namespace, settings: config.Settings, now: datetime) -> None:
     """Print what was asked for; raises errors.NotFound, InvalidSpec, StoreUnavailable."""
-    print("\n".join(asyncio.run(_answer(options, settings, now))))
+    output.show(asyncio.run(_answer(options, settings, now)))
 
 
 async def _answer(
     options: argparse.Namespace, settings: config.Settings, now: datetime
 ) -> Sequence[str]:
+    password = config.database_password()
+    await upgrade.check(settings.database_dsn, password=password)
     database = engine.Database(
-        settings.database_dsn,
-        password=config.database_password(),
-        application_name="rollcall-cli",
+        settings.database_dsn, password=password, application_name="rollcall-cli"
     )
     ask = {"list": _list, "show": _show, "stats": _stats}[options.executions_command]
     try:
@@ -103,7 +112,7 @@ async def _list(
     if options.output == "json":
         listed = [_as_json(item) for item in page.items]
         return _json({"items": listed, "nextCursor": page.next_cursor})
-    return list(_table_of(page))
+    return list(_table_of(page)) if page.items else _NOTHING
 
 
 async def _show(
@@ -113,7 +122,7 @@ async def _show(
 
     async def read(unit: engine.Transaction) -> tuple[Listed | None, Sequence[executions.Event]]:
         found = await unit.listing.find(cluster, options.id)
-        return found, await unit.events.of(options.id)
+        return found, await unit.events.of(options.id) if found else ()
 
     item, events = await database.run(read)
     if item is None:
@@ -125,7 +134,10 @@ async def _show(
     if options.output == "json":
         return _json(_as_json(item) | {"events": told})
     rows = [(name, str(value)) for name, value in _as_json(item).items() if value is not None]
-    return [*_aligned(rows), "", "events", *_aligned([list(one.values()) for one in told])]
+    lines = list(output.aligned(rows))
+    if told:
+        lines += ["", "events", *output.aligned([list(one.values()) for one in told])]
+    return lines
 
 
 async def _stats(
@@ -146,13 +158,13 @@ async def _stats(
     if options.output == "json":
         items = [_numbers_as_json(job, numbers) for job, numbers in found.items()]
         return _json({"since": since.isoformat(), "items": items})
-    return list(_aligned(list(_numbers_table(found))))
+    return list(output.aligned(list(_numbers_table(found)))) if found else _NOTHING
 
 
 def _table_of(page: Page) -> Iterator[str]:
     header = ["NAMESPACE", "CRONJOB", "SLOT", "STATUS", "REASON", "TRIGGER", "DURATION", "ID"]
     rows = [[item.namespace, item.cronjob, *_cells(item.execution)] for item in page.items]
-    yield from _aligned([header, *rows])
+    yield from output.aligned([header, *rows])
     if page.next_cursor:
         yield f"more: --cursor {page.next_cursor}"
 
@@ -220,14 +232,6 @@ def _numbers_as_json(job: Job, numbers: rollups.Statistics) -> dict[str, Any]:
 
 def _json(document: object) -> list[str]:
     return [json.dumps(document, indent=2, ensure_ascii=False)]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _text(duration: timedelta | None) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,12 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 well, 1 it failed, 2 it was called or configured wrongly."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "schedule":
-            schedule.run(options, clock.now())
-            sys.exit(0)
-        settings = config.load(needs_database=not _is_secret(options))
-        logs.configure(settings.log_level)
-        sys.exit(_run(options, settings))
+        _run(options)
     except errors.InvalidSpec as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         sys.exit(2)
@@ -31,9 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    sys.exit(0)
 
 
-def _run(options: argparse.Namespace, settings: config.Settings) -> int:
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "schedule":
+        schedule.run(options, clock.now())
+        return
+    settings = config.load(needs_database=not _is_secret(options))
+    logs.configure(settings.log_level)
     match options.command:
         case "operator":
             from rollcall.wiring import processes
@@ -46,11 +48,10 @@ def _run(options: argparse.Namespace, settings: config.Settings) -> int:
         case "executions":
             executions.run(options, settings, clock.now())
         case _:
-            return _db(options, settings)
-    return 0
+            _db(options, settings)
 
 
-def _db(options: argparse.Namespace, settings: config.Settings) -> int:
+def _db(options: argparse.Namespace, settings: config.Settings) -> None:
     if _is_secret(options):
         from rollcall.cluster import secrets
 
@@ -59,16 +60,16 @@ def _db(options: argparse.Namespace, settings: config.Settings) -> int:
                 context=settings.kube_context, namespace=settings.namespace, name=options.name
             )
         )
-        return 0
+        return
     from rollcall.store import upgrade
 
     password = config.database_password()
     if options.db_command == "check":
         asyncio.run(upgrade.check(settings.database_dsn, password=password))
+        print("the tables are up to date")
     else:
         work = upgrade.upgrade(settings.database_dsn, password=password, patience=options.wait)
         asyncio.run(work)
-    return 0
 
 
 def _is_secret(options: argparse.Namespace) -> bool:
@@ -79,29 +80,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Scheduled jobs on Kubernetes that answer the roll call.",
-        epilog="Settings come from ROLLCALL_… environment variables.",
+        epilog="Settings come from ROLLCALL_… environment variables; docs/reference/settings.md"
+        " lists them. In a pod of the operator they are set.",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("operator", help="watch, reconcile, judge and alert (the leader does)")
-    commands.add_parser("api", help="take reports of sidecars")
-    db = commands.add_parser("db", help="the database")
-    actions = db.add_subparsers(dest="db_command", required=True, metavar="ACTION")
-    upgrade = actions.add_parser(
-        "upgrade", help="wait for Postgres and bring its tables up to date"
-    )
-    upgrade.add_argument(
+    command = functools.partial(arguments.command, commands)
+    command("operator", "run the operator: watch, reconcile, judge and alert (the leader does)")
+    command("api", "run the api process, which takes the reports of sidecars")
+    _add_db(command("db", "look after the database"))
+    executions.add_parser(commands)
+    schedule.add_parser(commands)
+    return parser
+
+
+def _add_db(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="db_command", required=True, metavar="ACTION")
+    command = functools.partial(arguments.command, actions)
+    command("upgrade", "wait for Postgres and bring its tables up to date").add_argument(
         "--wait",
         type=arguments.duration,
         default=timedelta(minutes=5),
         metavar="DURATION",
         help="how long to wait for Postgres (default 5m)",
     )
-    actions.add_parser("check", help="say whether the tables are up to date")
-    secret = actions.add_parser(
-        "secret", help="create the embedded Postgres' password Secret, unless it exists"
-    )
-    secret.add_argument("--name", required=True, help="of the Secret, in ROLLCALL_NAMESPACE")
-    executions.add_parser(commands)
-    schedule.add_parser(commands)
-    return parser
+    command("check", "say whether the tables are up to date")
+    command(
+        "secret", "create the Secret with the embedded Postgres' password, unless it exists"
+    ).add_argument("--name", required=True, help="of the Secret, in ROLLCALL_NAMESPACE")

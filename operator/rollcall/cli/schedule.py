@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from rollcall.cli import arguments, output
 from rollcall.core import cron_changes, durations, errors, explain, schedule, zones
 
-_MOST_SLOTS = 1000
+_YEARS = range(1970, 9900)  # in which slots are found, with a year ahead to look at
 _MOST_TIMES = 3  # of one change that are told one by one
 _MINUTE = "%a %Y-%m-%d %H:%M"
 _EXAMPLE = """example:
@@ -17,17 +18,13 @@ _EXAMPLE = """example:
 Quote the expression; else the shell takes its stars for file names."""
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: arguments.Commands) -> None:
     """Add the command to the command line's parser."""
-    actions = commands.add_parser("schedule", help="say what a schedule does").add_subparsers(
+    actions = arguments.command(commands, "schedule", "say what a schedule does").add_subparsers(
         dest="schedule_command", required=True, metavar="ACTION"
     )
-    parser = actions.add_parser(
-        "explain",
-        help="show when a schedule runs and what may surprise about it; needs no cluster",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = "show when a schedule runs, and what may surprise about it; needs no cluster"
+    parser = arguments.command(actions, "explain", about, _EXAMPLE)
     parser.add_argument("expression", help="as in spec.schedule, in quotes")
     parser.add_argument(
         "--zone", default="Etc/UTC", help="as in spec.timeZone (default %(default)s)"
@@ -40,11 +37,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="from when on, such as 2026-03-28T12:00Z; without an offset in the zone (default now)",
     )
     parser.add_argument(
-        "-n", dest="count", type=_count, default=10, help="how many slots (default %(default)s)"
+        "-n",
+        dest="count",
+        type=arguments.number,
+        default=10,
+        help="how many slots, 1 to 1000 (default %(default)s)",
     )
-    parser.add_argument(
-        "-o", dest="output", choices=("text", "json"), default="text", help="default %(default)s"
-    )
+    arguments.add_output(parser)
 
 
 def run(options: argparse.Namespace, now: datetime) -> None:
@@ -58,24 +57,23 @@ def run(options: argparse.Namespace, now: datetime) -> None:
         start = start.replace(tzinfo=zones.load(options.zone).info)
     explained = explain.explain(ticks, start, options.count)
     if options.output == "json":
-        print(json.dumps(_as_json(explained), indent=2))
+        output.show([json.dumps(_as_json(explained), indent=2)])
     else:
-        print("\n".join(_as_text(explained)))
+        output.show(_as_text(explained))
 
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time; write it like 2026-03-28T12:00Z or 2026-03-28"
         ) from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_SLOTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_SLOTS}")
-    return int(text)
+    if moment.year not in _YEARS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time between the years {_YEARS[0]} and {_YEARS[-1]}"
+        )
+    return moment
 
 
 def _as_text(explained: explain.Explanation) -> Iterator[str]:

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -86,6 +87,16 @@ def revision(live: Mapping[str, Any]) -> slots.Revision:
         suspended=spec.get("suspend") is True,
         effective_from=effective_from,
     )
+
+
+def in_force(applied: Mapping[str, Any], live: Mapping[str, Any] | None) -> slots.Revision:
+    """Read the rhythm after an apply over `live`; one that the apply left alone is older than it.
+
+    managedFields have one time per manager: with any field that we apply, all of ours look new.
+    """
+    now = revision(applied)
+    then = revision(live) if live else now
+    return replace(now, effective_from=then.effective_from) if then.same_rhythm(now) else now
 
 
 class Applier:

@@ -153,6 +153,7 @@ class Converger:
         child = inventory.child_of(applied)
         await self._say_what_changed(case, live, child)
         result = self._result(case, child)
+        was_ours = live if child.uid == case.row.cronjob_uid else None
         return Result(
             outcome=result.outcome,
             again=result.again,
@@ -160,7 +161,7 @@ class Converger:
                 cronjob_uid=child.uid,
                 generation=child.generation,
                 spec_hash=case.plan.spec_hash,
-                revision=apply.revision(applied),
+                revision=apply.in_force(applied, was_ours),
             ),
         )
 

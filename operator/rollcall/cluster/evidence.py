@@ -1,9 +1,10 @@
 """The judge's own reads of the cluster: each a consistent read, none from a watch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from rollcall.cluster import client, mapping, paths
+from rollcall.cluster import apply, client, mapping, paths
 from rollcall.core import errors, executions, names, slots
 
 NEWEST_EVENTS = 500  # of one object; correlated at the source, so that there are far fewer
@@ -18,9 +19,11 @@ class Evidence:
     async def cronjob(self, namespace: str, name: str) -> slots.CronJobReading | None:
         """Read the CronJob, None if it does not exist."""
         try:
-            return mapping.cronjob_reading(await self._kube.get(paths.cronjob(namespace, name)))
+            body = await self._kube.get(paths.cronjob(namespace, name))
         except errors.NotFound:
             return None
+        reading = mapping.cronjob_reading(body)
+        return replace(reading, revision=apply.revision(body)) if reading else None
 
     async def job(self, namespace: str, job_name: str) -> executions.JobObservation | None:
         """Read a Job of ours, None if it does not exist."""

@@ -31,11 +31,11 @@ _RESOURCES: Mapping[Kind, tuple[str, str, str]] = {
 }
 _OURS_ONLY = (Kind.CRONJOB, Kind.JOB, Kind.POD)  # selected by label on the server
 
-CHUNK = 500
+CHUNK = 100  # objects per page: decides, with IDLE, the memory at start
 CONNECTIONS = 30  # six watches, and lists while they start
 REQUEST_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5.0
-IDLE = 0.1  # seconds a finished object keeps its task: what decides the memory at start
+IDLE = 0.1  # seconds a finished object keeps its task
 # About five minutes of a control plane that is being upgraded; then kopf ends the process.
 BACK_OFFS = (1, 2, 4, 8, *[15] * 19)
 

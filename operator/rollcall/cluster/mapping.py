@@ -16,8 +16,6 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 JOB_UID = "batch.kubernetes.io/controller-uid"
 # Nobody starts a slot this long before its time; clocks may differ. Beyond it the text is forged.
 _AHEAD = timedelta(hours=1)
-# What the CronJob controller keeps where the CronJob does not say.
-_SUCCEEDED_KEPT, _FAILED_KEPT = 3, 1
 _INDEX_DIGITS = 10  # an index is a signed 32-bit number
 
 _HISTORY = ("successfulJobsHistoryLimit", "failedJobsHistoryLimit")
@@ -58,7 +56,6 @@ def job(body: Body, *, tracked_uid: str | None = None) -> executions.JobObservat
         job_started_at=_instant(body, "status", "startTime"),
         suspended=fields.mapping(body, "spec").get("suspend") is True,
         decided=status,
-        finished=fields.text(condition, "type") in {"Complete", "Failed"},
         decided_at=_decided_at(holding, status),
         ended_at=_ended_at(body, status, condition),
         reason=cause.reason if cause else None,

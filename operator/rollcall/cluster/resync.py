@@ -91,7 +91,7 @@ class Resync:
             async for body in self._list(kind):
                 listed[kind].add(fields.text(body, "metadata", "uid") or "")
                 if self._is_first:
-                    self._intake.take(kind, body)
+                    self._take(kind, body)
                 elif not self._intake.seen.has(kind, body):
                     late.append((kind, body))
         await self._take_late(late, {kind: known[kind] - listed[kind] for kind in Kind})
@@ -122,6 +122,13 @@ class Resync:
         except (errors.NotFound, errors.Refused) as error:
             raise errors.ClusterUnavailable(f"{kind} cannot be listed: {error}") from error
 
+    def _take(self, kind: Kind, body: Object) -> None:
+        """Take an object in; one that cannot be must not keep the others out."""
+        try:
+            self._intake.take(kind, body)
+        except Exception:
+            logger.exception("an object could not be taken in", extra={"kind": kind.value})
+
     async def _take_late(
         self, late: list[tuple[Kind, Object]], missing: Mapping[Kind, set[str]]
     ) -> None:
@@ -131,7 +138,7 @@ class Resync:
         corrections = dict.fromkeys(Kind, 0)
         for kind, body in late:
             if not self._intake.seen.has(kind, body):
-                self._intake.take(kind, body)
+                self._take(kind, body)
                 corrections[kind] += 1
         for kind, uids in missing.items():
             for uid in uids:

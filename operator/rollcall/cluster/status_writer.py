@@ -17,7 +17,7 @@ from rollcall.services import ports
 
 logger = logging.getLogger(__name__)
 
-SETTLE = timedelta(seconds=2)  # a Job and its pod's start are one write
+SETTLE = timedelta(seconds=4)  # a Job, its pod's start and what the rules say are one write
 BETWEEN = timedelta(seconds=5)
 DETAILS = timedelta(seconds=10)
 _WORKERS = 4

@@ -136,8 +136,9 @@ def _split(expression: str) -> list[str]:
     fields = [text for text in _SPACES.split(expression) if text]
     if len(fields) != len(_FIELDS):
         hint = "; leave out seconds and years" if len(fields) > len(_FIELDS) else ""
+        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
         raise FieldError(
-            f"schedule: {_quote(expression)} has {len(fields)} fields, but must have exactly 5: "
+            f"schedule: {_quote(expression)} has {count}, but must have exactly 5: "
             f"{', '.join(field.name for field in _FIELDS)}{hint}",
         )
     return fields

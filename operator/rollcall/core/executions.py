@@ -83,7 +83,6 @@ class JobObservation:
     job_started_at: datetime | None  # the Job controller took it up; says nothing of its pods
     suspended: bool
     decided: Status | None  # succeeded or failed, as soon as the controller has decided
-    finished: bool  # Complete or Failed: all pods have ended
     ended_at: datetime | None
     reason: str | None
     message: str | None

@@ -17,8 +17,7 @@ class Facts:
 
     now: datetime
     policy: Policy
-    schedule: str
-    time_zone: str
+    rhythms: Sequence[slots.Rhythm]  # oldest first
     concurrency: str
     suspended: bool
     recent: Sequence[Execution]

@@ -44,7 +44,10 @@ def event_id(*, execution_id: UUID, at: datetime, text: str) -> UUID:
 
 
 def instant_of(identifier: UUID) -> datetime:
-    """Return the instant that a timed id begins with, exact to the millisecond."""
+    """Return the instant that a timed id begins with, exact to the millisecond.
+
+    Raises OverflowError for an id that we did not make: its bits can say a year beyond 9999.
+    """
     return _EPOCH + timedelta(milliseconds=identifier.int >> (128 - _TIME_BITS))
 
 

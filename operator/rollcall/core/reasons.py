@@ -195,8 +195,11 @@ _section(
         "Look at kube-controller-manager.",
     ),
     TooLate=(
-        "the start deadline passed before the CronJob controller came to it",
-        "Raise `startingDeadlineSeconds`; find out why the controller was late.",
+        (
+            "the CronJob controller came to it too late: after its start deadline, or when later"
+            " slots were due already"
+        ),
+        "Find out why the controller was late; raise `startingDeadlineSeconds` if that ran out.",
     ),
     NotSeen=(
         "Rollcall could not see the cluster for so long that a Job may have come and gone",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-from rollcall.core import durations, findings, schedule, streaks
+from rollcall.core import durations, findings, schedule, slots, streaks
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts
 from rollcall.core.policies import AUTO, Kind, Severity
@@ -94,10 +94,9 @@ def _failing(facts: Facts) -> Check:
 
 
 def _stale(facts: Facts) -> Check:
-    known = [at for at in (facts.last_success_at, facts.active_since) if at]
-    if facts.suspended or facts.active_since is None or not facts.first_slot_final:
+    since = _active_without_success(facts)
+    if since is None:
         return NOTHING
-    since = max(known)
     age = durations.text(facts.now - since)
     last = _clock(facts.last_success_at) if facts.last_success_at else "never"
     return findings.by_duration(
@@ -152,8 +151,30 @@ def _auto(facts: Facts, kind: Kind) -> timedelta | None:
     if kind is Kind.OVERRUNNING:
         typical = facts.typical_duration
         return max(SHORTEST_OVERRUN, 3 * typical) if typical else SHORTEST_OVERRUN
-    gap = _longest_gap(facts.schedule, facts.time_zone, facts.now.date())
-    return max(SHORTEST_STALE, 2 * gap) if gap else None
+    limits = (_limit_under(rhythm, facts) for rhythm in facts.rhythms)
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _limit_under(rhythm: slots.Rhythm, facts: Facts) -> timedelta | None:
+    """Return after how long without success a schedule makes a job stale.
+
+    It speaks for the time in which it was in force alone: an edit makes nothing stale by itself,
+    and mends nothing.
+    """
+    gap = _longest_gap(rhythm.schedule, rhythm.time_zone, facts.now.date())
+    since = _active_without_success(facts)
+    if gap is None or since is None:
+        return None
+    due_at = max(since, rhythm.begin_at) + max(SHORTEST_STALE, 2 * gap)
+    counts = rhythm.end_at is None or due_at <= rhythm.end_at
+    return due_at - since if counts else None
+
+
+def _active_without_success(facts: Facts) -> datetime | None:
+    """Return since when a success could have come and did not; None if none was expected."""
+    if facts.suspended or facts.active_since is None or not facts.first_slot_final:
+        return None
+    return max(facts.active_since, facts.last_success_at or facts.active_since)
 
 
 @lru_cache(maxsize=4096)  # one entry per distinct schedule and day

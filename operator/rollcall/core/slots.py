@@ -10,8 +10,9 @@ pkg/controller/cronjob/cronjob_controllerv2.go):
   controller nor our own apply starts it afterwards.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
@@ -36,17 +37,25 @@ class Revision:
     suspended: bool
     effective_from: datetime
 
+    @property
+    def ticks(self) -> tuple[str, str]:
+        """What says when slots come: schedule and zone."""
+        return self.schedule, self.time_zone
+
     def same_rhythm(self, other: "Revision") -> bool:
         """Whether slots come and end the same way: then no new revision begins."""
-        return self.same_ticks(other) and (self.deadline, self.concurrency, self.suspended) == (
-            other.deadline,
-            other.concurrency,
-            other.suspended,
-        )
+        since, generation = other.effective_from, other.generation
+        return replace(self, effective_from=since, generation=generation) == other
 
-    def same_ticks(self, other: "Revision") -> bool:
-        """Whether slots come at the same times."""
-        return (self.schedule, self.time_zone) == (other.schedule, other.time_zone)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """A schedule, and when it was in force."""
+
+    schedule: str
+    time_zone: str
+    begin_at: datetime
+    end_at: datetime | None = None  # None for the one that is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,7 @@ class CronJobReading:
     uid: str
     suspended: bool
     last_schedule_at: datetime | None
+    revision: Revision | None = None  # None: not read
     last_success_at: datetime | None = None
     created_at: datetime | None = None
     suspended_by: str | None = None  # who set `suspend` last, and when
@@ -150,6 +160,17 @@ def first_expected(revisions: Sequence[Revision]) -> datetime | None:
     return _ticks(revisions[-1]).next_after(begin.effective_from + BOUNDARY - _INSTANT)
 
 
+def rhythms(revisions: Sequence[Revision]) -> list[Rhythm]:
+    """Return the schedules that were in force one after the other, whatever else changed."""
+    found: list[Rhythm] = []
+    for (expression, zone), same in itertools.groupby(revisions, key=lambda one: one.ticks):
+        begin_at = next(same).effective_from
+        if found:
+            found[-1] = replace(found[-1], end_at=begin_at)
+        found.append(Rhythm(schedule=expression, time_zone=zone, begin_at=begin_at))
+    return found
+
+
 def suspensions(cronjob_id: UUID, revisions: Sequence[Revision], since: datetime) -> list[Gap]:
     """Return the suspensions that reach beyond `since`, each with the slots that it left out."""
     found: list[Gap] = []
@@ -193,7 +214,7 @@ def _stretches(
 def _given_up_at(revision: Revision, later: Sequence[Revision]) -> datetime | None:
     """Return when the controller forgets what it has not started of this revision."""
     for following in later:
-        if following.suspended or not following.same_ticks(revision):
+        if following.suspended or following.ticks != revision.ticks:
             return following.effective_from
     return None
 

@@ -22,10 +22,13 @@ class Misses:
 
 
 def successes_in_a_row(recent: Sequence[Execution]) -> int:
-    """Count the newest successes since the last failed or missed execution."""
+    """Count the newest successes since the last missed or failed slot.
+
+    A failure by hand neither counts nor ends the row.
+    """
     count = 0
     for run in recent:
-        if run.status in {Status.FAILED, Status.MISSED}:
+        if run.status in {Status.FAILED, Status.MISSED} and run.trigger is Trigger.SCHEDULE:
             break
         count += run.status is Status.SUCCEEDED
     return count

@@ -17,8 +17,10 @@ from datetime import datetime, timedelta
 from rollcall.core import blindness, causes, durations, executions, slots
 
 # So long is every Job kept after its end: history limits and time to live that we apply are never
-# below it (`core.manifests`). Blindness that is shorter hides no Job.
+# below it (`core.manifests`). Blindness that is shorter hides no Job, except under Replace.
 KEPT_AT_LEAST = timedelta(minutes=15)
+# So long the controller may take to notice that a run has ended, and to start what it held up.
+NOTICED_WITHIN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +84,9 @@ def kept_since(
         executions.Status.SUCCEEDED: cronjob.keeps_succeeded,
         executions.Status.FAILED: cronjob.keeps_failed,
     }
+    own = [job for job in jobs if job.owner_uid == cronjob.uid]  # no other is counted or deleted
     for status, limit in limits.items():
-        ended = [job.created_at for job in jobs if job.decided is status]
+        ended = [job.created_at for job in own if job.decided is status]
         if len(ended) >= limit:
             begins.append(min(ended, default=now))
     return max(begins, default=None)
@@ -98,7 +101,7 @@ def judge(slot: slots.Slot, found: Evidence) -> Verdict | None:
             reason="JobGone",
             message="the CronJob says that it started this slot, but its Job is gone",
         )
-    holder = _holder(slot, found.holders)
+    holder = _holder(slot, found)
     if holder:
         return Verdict(
             status=executions.Status.SKIPPED,
@@ -130,22 +133,31 @@ def cause(slot: slots.Slot, found: Evidence) -> causes.Cause | None:
 
 
 def _can_hold(run: executions.Execution, cronjob: slots.CronJobReading | None) -> bool:
-    """Whether the controller counts the run as active; a Job started by hand is not among them."""
-    if run.created_at is None:
+    """Whether the controller counts the run as active; a Job started by hand is not among them.
+
+    One whose end nobody saw proves nothing: it may have ended long before it was found to be gone.
+    """
+    if run.created_at is None or run.status is executions.Status.UNKNOWN:
         return False
-    counted = cronjob is not None and run.job_uid in cronjob.active
-    return counted or run.trigger is executions.Trigger.SCHEDULE
+    return _is_active(run, cronjob) or run.trigger is executions.Trigger.SCHEDULE
 
 
-def _holder(
-    slot: slots.Slot, holders: Sequence[executions.Execution]
-) -> executions.Execution | None:
+def goes_on(run: executions.Execution, cronjob: slots.CronJobReading | None) -> bool:
+    """Whether a run goes on: for the controller also a decided one does, until its pods ended."""
+    return run.is_open or _is_active(run, cronjob)
+
+
+def _is_active(run: executions.Execution, cronjob: slots.CronJobReading | None) -> bool:
+    return cronjob is not None and run.job_uid in cronjob.active
+
+
+def _holder(slot: slots.Slot, found: Evidence) -> executions.Execution | None:
     if slot.revision.concurrency != "Forbid":
         return None
-    for run in holders:
-        ended = None if run.is_open else run.ended_at
+    for run in found.holders:
+        ended = None if goes_on(run, found.cronjob) else run.ended_at
         began = run.created_at is not None and run.created_at <= slot.at
-        if began and (ended is None or ended >= slot.startable_until):
+        if began and (ended is None or ended + NOTICED_WITHIN >= slot.startable_until):
             return run
     return None
 
@@ -155,6 +167,11 @@ def _hidden(slot: slots.Slot, found: Evidence) -> blindness.Blind | None:
     last = found.cronjob.last_schedule_at if found.cronjob else None
     if last and last < slot.at:
         return None  # the CronJob says that it has started nothing since
+    if slot.revision.concurrency == "Replace":  # its Job went for the next slot's, how soon ever
+        went_at = slot.startable_until
+        return next(
+            (one for one in found.sight.blind if one.from_at <= went_at <= one.until_at), None
+        )
     if found.kept_since is None or slot.at >= found.kept_since:
         return None
     for period in found.sight.blind:

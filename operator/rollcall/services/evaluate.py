@@ -22,7 +22,7 @@ from rollcall.core import (
     slots,
     verdicts,
 )
-from rollcall.services import facts, judge, keep, outlook, ports, timeline
+from rollcall.services import alerting, facts, job_state, judge, ports, timeline
 
 LEAVING_FOR = timedelta(seconds=10)  # until the next look at a job that is being deleted
 
@@ -54,7 +54,7 @@ class Evaluator:
     ) -> None:
         self._store = store
         self._judge = judge.Judge(store=store, evidence=evidence, cluster=cluster)
-        self._keeper = keep.Keeper(directory=directory, cluster=cluster)
+        self._alerting = alerting.Alerting(directory=directory, cluster=cluster)
         self._defaults = defaults
         self._changed = changed
         self._wake = wake
@@ -128,12 +128,12 @@ class Evaluator:
             proven_success_at=readings.cronjob.last_success_at if readings.cronjob else None,
         )
         checks = rules.check(known)
-        kept = await self._keeper.keep(transaction, job, known, checks)
-        state = outlook.state(known, line, kept.still_open, judged.through)
-        look_at = outlook.look_again_at(known, line, checks, kept.still_open, judged.through)
+        updated = await self._alerting.update(transaction, job, known, checks)
+        state = job_state.state(known, line, updated.still_open, judged.through)
+        look_at = job_state.look_again_at(known, line, checks, updated.still_open, judged.through)
         await transaction.schedule.save(job.id, state, look_at)
-        changed = kept.changed or judged.has_rows or state != line.row.state
-        return _Look(told=kept.told, changed=changed)
+        changed = updated.changed or judged.has_rows or state != line.row.state
+        return _Look(told=updated.told, changed=changed)
 
     async def _close(self, transaction: ports.Transaction, cronjob_id: UUID) -> bool:
         row = await transaction.schedule.lock(cronjob_id)
@@ -150,7 +150,7 @@ class Evaluator:
                 )
                 await transaction.ledger.save(ended)
         alerts = policies.read(row.job.policy, self._defaults).alerts
-        told = await self._keeper.withdraw(transaction, row.job, alerts, runs, now)
+        told = await self._alerting.withdraw(transaction, row.job, alerts, runs, now)
         await transaction.registry.mark_deleted(cronjob_id, now)
         return told
 

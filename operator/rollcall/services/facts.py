@@ -54,8 +54,7 @@ class Facts:
         return findings.Facts(
             now=transaction.now,
             policy=policies.read(line.row.job.policy, self._defaults),
-            schedule=revision.schedule if revision else "",
-            time_zone=revision.time_zone if revision else "",
+            rhythms=slots.rhythms(line.revisions),
             concurrency=revision.concurrency if revision else "Allow",
             suspended=revision.suspended if revision else False,
             recent=recent,

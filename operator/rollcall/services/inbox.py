@@ -48,8 +48,9 @@ class Inbox:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._waiting: dict[str, None] = {}  # in order of arrival
+        self._early: dict[str, datetime] = {}  # pods of these have come and their Job has not
         self._silent: dict[str, Silent] = {}
-        self._unseen: set[str] = set()  # gone, and known from the store alone
+        self._unseen: dict[str, datetime] = {}  # gone, and known from the store alone
         self.arrived = asyncio.Event()
 
     def job(self, job: executions.JobObservation) -> None:
@@ -63,14 +64,20 @@ class Inbox:
         self._ask(job.job_uid, entry)
 
     def pod(self, tracked_uid: str, attempt: executions.Attempt) -> None:
-        """Remember a pod of a Job; what Events said before is out of date with it."""
+        """Remember a pod of a Job; what Events said before is out of date with it.
+
+        One whose Job does not come within PARKED_FOR is forgotten: most outlived it.
+        """
         del tracked_uid  # the Job's own label decides
         entry = self._entries.setdefault(attempt.job_uid, Entry())
         if entry.pods.get(attempt.pod_uid) == attempt:
             return
         entry.pods[attempt.pod_uid] = attempt
         entry.obstacle = None
-        self._ask(attempt.job_uid, entry)
+        if entry.job:
+            self._ask(attempt.job_uid, entry)
+        else:
+            self._await_job(attempt.job_uid)
 
     def blocked(self, silent: Silent, cause: upstream.Cause) -> None:
         """Remember what Events say of something silent, unless it has got on meanwhile."""
@@ -93,7 +100,7 @@ class Inbox:
         entry = self._entries.get(job_uid)
         if entry is None or entry.job is None:
             self._forget(job_uid)
-            self._unseen.add(job_uid)
+            self._unseen.setdefault(job_uid, self._clock())
             self.arrived.set()
         elif entry.gone_at is None:
             entry.gone_at = self._clock()
@@ -108,12 +115,14 @@ class Inbox:
         return self._silent.values()
 
     def oldest(self) -> datetime | None:
-        """Return since when the oldest reading waits that could be written."""
+        """Return since when the oldest reading or hint waits that could be written."""
         entries = (self._entries[uid] for uid in self._waiting)
-        return next((e.waiting_since for e in entries if e.job and not e.parked_until), None)
+        reading = next((e.waiting_since for e in entries if not e.parked_until), None)
+        hint = next(iter(self._unseen.values()), None)
+        return min((at for at in (reading, hint) if at), default=None)
 
     def take(self, limit: int) -> Mapping[str, Entry]:
-        """Return what waits longest and can be tried now, by UID; pods wait for their Job."""
+        """Return what waits longest and can be tried now, by UID; all have their Job."""
         now = self._clock()
         ready = [uid for uid in self._waiting if _is_ready(self._entries[uid], now)]
         if not ready:
@@ -126,7 +135,8 @@ class Inbox:
 
     def settled(self, job_uids: Collection[str]) -> None:
         """Forget vanished Jobs of which only the store knew."""
-        self._unseen.difference_update(job_uids)
+        for job_uid in job_uids:
+            self._unseen.pop(job_uid, None)
 
     def written(self, job_uid: str, news: int) -> None:
         """Stop asking, unless something came in since the entry counted so many news."""
@@ -152,7 +162,17 @@ class Inbox:
             return
         self.defer(job_uid)
 
+    def _await_job(self, job_uid: str) -> None:
+        now = self._clock()
+        self._early.setdefault(job_uid, now)
+        while self._early:
+            oldest, since = next(iter(self._early.items()))
+            if now - since <= PARKED_FOR:
+                return
+            self._forget(oldest)
+
     def _ask(self, job_uid: str, entry: Entry) -> None:
+        self._early.pop(job_uid, None)
         entry.news += 1
         entry.waiting_since = entry.waiting_since or self._clock()
         self._waiting.setdefault(job_uid, None)
@@ -166,11 +186,12 @@ class Inbox:
     def _forget(self, job_uid: str) -> None:
         self._entries.pop(job_uid, None)
         self._waiting.pop(job_uid, None)
+        self._early.pop(job_uid, None)
         self._silent.pop(job_uid, None)
 
 
 def _is_ready(entry: Entry, now: datetime) -> bool:
-    return entry.job is not None and (entry.parked_until is None or entry.parked_until <= now)
+    return entry.parked_until is None or entry.parked_until <= now
 
 
 def _silent(entry: Entry) -> Silent | None:

@@ -28,6 +28,7 @@ class Question:
     """For which slots of a job the cluster is to be read."""
 
     row: ports.JobRow
+    revision: slots.Revision | None  # in force, as far as we know
     final: Sequence[slots.Slot]
     unstarted: Sequence[slots.Slot]
     running: Sequence[executions.Execution]  # runs that may hold final slots under Forbid
@@ -64,7 +65,14 @@ def question(line: Timeline, now: datetime) -> Question | None:
     if not final and not unstarted:
         return None
     running = [run for run in line.recent if run.is_open] if final and line.forbids else []
-    return Question(row=line.row, final=final, unstarted=unstarted, running=running, asked_at=now)
+    return Question(
+        row=line.row,
+        revision=line.revision,
+        final=final,
+        unstarted=unstarted,
+        running=running,
+        asked_at=now,
+    )
 
 
 class Judge:
@@ -85,6 +93,7 @@ class Judge:
             one for one in jobs if one.slot_at in wanted and one.owner_uid == asked.row.cronjob_uid
         ]
         cronjob = await self._evidence.cronjob(job.namespace, job.name)
+        await self._learn(asked, cronjob)
         seen = [*found, *await self._doubted(asked, cronjob)]
         if seen:
             await observe.record(self._store, self._cluster, seen, [])
@@ -106,7 +115,7 @@ class Judge:
             return verdicts.evidence(cronjob=None)
         return verdicts.evidence(
             cronjob=readings.cronjob,
-            runs=await _holders(transaction, line),
+            runs=await _holders(transaction, line, readings.cronjob),
             events=readings.events,
             sight=line.sight,
             kept_since=readings.kept_since,
@@ -151,6 +160,14 @@ class Judge:
         seen = [await self._evidence.job(job.namespace, name) for name in names]
         return [one for one in seen if one], False
 
+    async def _learn(self, asked: Question, cronjob: slots.CronJobReading | None) -> None:
+        """Keep a rhythm that nobody has told us yet: an edit by hand, or one of ours half done."""
+        if cronjob is None or cronjob.uid != asked.row.cronjob_uid:
+            return
+        read, known = cronjob.revision, asked.revision
+        if read and known and not read.same_rhythm(known):
+            await self._store.run(lambda tx: tx.registry.learned(asked.row.job.id, read))
+
     async def _doubted(
         self, asked: Question, cronjob: slots.CronJobReading | None
     ) -> list[executions.JobObservation]:
@@ -167,7 +184,7 @@ class Judge:
     async def _others(self, transaction: ports.Transaction, row: ports.JobRow) -> causes.Others:
         now = transaction.now
         if self._started is None or not timedelta() <= now - self._started[0] < _OTHERS_FOR:
-            read = await transaction.surroundings.newest_started(self._cluster, OTHERS)
+            read = await transaction.neighbours.newest_started(self._cluster, OTHERS)
             self._started = now, read
         others = [one for one in self._started[1] if one.cronjob_id != row.job.id]
         due = (_due_at(one) for one in others)
@@ -197,15 +214,18 @@ def _verdicts(
 
 
 async def _holders(
-    transaction: ports.Transaction, line: Timeline
+    transaction: ports.Transaction, line: Timeline, cronjob: slots.CronJobReading | None
 ) -> Sequence[executions.Execution]:
     """Return the runs that could have held slots; after many skipped slots none is recent."""
     if not line.final or not line.forbids:
         return ()
     first = line.final[0].at
-    earlier = await transaction.surroundings.runs_before(line.row.job.id, first, HOLDERS)
-    runs = [*line.recent, *earlier]
-    return [run for run in runs if run.is_open or (run.ended_at and run.ended_at > first)]
+    earlier = await transaction.neighbours.runs_before(line.row.job.id, first, HOLDERS)
+    return [
+        run
+        for run in (*line.recent, *earlier)
+        if verdicts.goes_on(run, cronjob) or (run.ended_at and run.ended_at > first)
+    ]
 
 
 async def _save(

@@ -4,18 +4,20 @@ It can be repeated: the same reading twice changes nothing.
 """
 
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from rollcall.core import errors, executions, ids, observations, stories, upstream
+from rollcall.core import errors, executions, ids, observations, pod_events, upstream
 from rollcall.services import ports
 
 logger = logging.getLogger(__name__)
 
 Pod = tuple[str, executions.Attempt]  # UID of the TrackedCronJob, reading
+SETTLE = timedelta(seconds=2)  # a run's first steps are one look
 _NO_OBSTACLES: Mapping[str, upstream.Cause] = MappingProxyType({})
 
 
@@ -28,6 +30,20 @@ class Change:
     before: executions.Execution
     after: executions.Execution
     is_news: bool = True  # False: the row says it already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What was seen of one Job, and of which cronjob it says to be."""
+
+    job: executions.JobObservation
+    cronjob_id: UUID
+    pods: Sequence[executions.Attempt]
+    obstacle: upstream.Cause | None
+
+    @property
+    def slot(self) -> ports.SlotKey | None:
+        return (self.cronjob_id, self.job.slot_at) if self.job.slot_at else None
 
 
 async def record(
@@ -43,77 +59,110 @@ async def record(
     TrackedCronJob is registered and the CronJob that owns it is the one that we applied: a label
     alone proves nothing. The others are left out.
     """
+    seen: dict[str, list[executions.Attempt]] = defaultdict(list)
+    for _, pod in pods:
+        seen[pod.job_uid].append(pod)
+    # Always in the same order, so that two writers cannot wait for each other.
+    readings = [
+        _Reading(
+            job=job,
+            cronjob_id=ids.cronjob_id(cluster=cluster, uid=job.tracked_uid),
+            pods=seen[job.job_uid],
+            obstacle=obstacles.get(job.job_uid),
+        )
+        for job in sorted(jobs, key=lambda job: (job.tracked_uid, job.job_uid))
+    ]
 
     async def work(transaction: ports.Transaction) -> list[Change]:
         changes = []
-        # Always in the same order, so that two writers cannot wait for each other.
-        for job in sorted(jobs, key=lambda job: (job.tracked_uid, job.job_uid)):
-            attempts = [attempt for _, attempt in pods if attempt.job_uid == job.job_uid]
-            cronjob_id = ids.cronjob_id(cluster=cluster, uid=job.tracked_uid)
-            obstacle = obstacles.get(job.job_uid)
-            change = await _record_one(transaction, cronjob_id, job, attempts, obstacle)
-            if change:
-                changes.append(change)
+        for round_ in _rounds(readings):
+            changes += await _record(transaction, round_)
         return changes
 
     return await store.run(work)
 
 
-async def _record_one(
-    transaction: ports.Transaction,
-    cronjob_id: UUID,
-    job: executions.JobObservation,
-    attempts: Sequence[executions.Attempt],
-    obstacle: upstream.Cause | None,
-) -> Change | None:
-    found = await _current(transaction, cronjob_id, job)
-    if found is None:
-        return None
-    before, is_stored = found
-    pods = _with_messages(await transaction.attempts.observe(before, attempts), attempts)
-    after = observations.observe(before, job, pods, obstacle)
-    if is_stored and after == before:
-        return Change(job=job, pods=pods, before=before, after=after, is_news=False)
-    await transaction.schedule.look_at(cronjob_id, transaction.now)
+def _rounds(readings: Sequence[_Reading]) -> list[list[_Reading]]:
+    """Divide the readings so that of each slot one comes at a time: the first Job keeps it."""
+    rounds: list[list[_Reading]] = []
+    nth: Counter[ports.SlotKey | None] = Counter()
+    for reading in readings:
+        number = nth[reading.slot] if reading.slot else 0
+        nth[reading.slot] += 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(reading)
+    return rounds
+
+
+async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) -> list[Change]:
+    """Read for all of them at once, then write what is new."""
+    owners = await transaction.registry.owners({one.cronjob_id for one in readings})
+    stored = await transaction.ledger.of_slots([one.slot for one in readings if one.slot])
+    found = [
+        (one, *current)
+        for one in readings
+        if one.cronjob_id in owners
+        and (current := await _current(transaction, one, owners[one.cronjob_id], stored))
+    ]
+    pods = await transaction.attempts.observe({before: one.pods for one, before, _ in found})
+    changes = []
+    for one, before, is_stored in found:
+        known = _with_messages(pods[before.id], one.pods)
+        after = observations.observe(before, one.job, known, one.obstacle)
+        change = Change(
+            job=one.job,
+            pods=known,
+            before=before,
+            after=after,
+            is_news=not is_stored or after != before,
+        )
+        if not change.is_news or await _save(transaction, change):
+            changes.append(change)
+    return changes
+
+
+async def _save(transaction: ports.Transaction, change: Change) -> bool:
+    """Write what is new; False if another process gave the slot to another Job meanwhile."""
+    run = change.after
+    wait = SETTLE if run.is_open else timedelta()
+    await transaction.schedule.look_at(run.cronjob_id, transaction.now + wait)
     try:
-        await transaction.ledger.save(after)
+        await transaction.ledger.save(run)
     except errors.Conflict:
-        # Another process gave the slot to another Job between our reading and our writing.
-        logger.warning("slot taken meanwhile", extra={"job_uid": job.job_uid})
-        return None
-    if after != before and not after.is_open:
-        await transaction.events.record(after, stories.of_pods(pods))
-    return Change(job=job, pods=pods, before=before, after=after)
+        logger.warning("slot taken meanwhile", extra={"job_uid": change.job.job_uid})
+        return False
+    if run != change.before and not run.is_open:
+        await transaction.events.record(run, pod_events.of_attempts(change.pods))
+    return True
 
 
 async def _current(
-    transaction: ports.Transaction, cronjob_id: UUID, job: executions.JobObservation
+    transaction: ports.Transaction,
+    reading: _Reading,
+    owner: str,
+    stored: Mapping[ports.SlotKey, executions.Execution],
 ) -> tuple[executions.Execution, bool] | None:
     """Return the execution of a Job, and whether it has a row; None if the Job is not ours.
 
     The one that has a slot first keeps it; a run that was ours stays so, also when its CronJob was
     made anew meanwhile.
     """
-    owner = await transaction.registry.owner(cronjob_id)
-    if owner is None:
-        return None
+    job = reading.job
     is_ours = owner == job.owner_uid
-    of_slot = await transaction.ledger.of_slot(cronjob_id, job.slot_at) if job.slot_at else None
+    of_slot = stored.get(reading.slot) if reading.slot else None
     if of_slot and of_slot.job_uid == job.job_uid:
         return of_slot, True
     if job.slot_at and (of_slot is None or of_slot.job_uid is None):
-        return _or_new(of_slot, cronjob_id, job, job.slot_at) if is_ours else None
+        return _or_new(of_slot, reading, job.slot_at) if is_ours else None
     of_job = await transaction.ledger.of_job(job.created_at, job.job_uid)
-    return _or_new(of_job, cronjob_id, job, None) if of_job or is_ours else None
+    return _or_new(of_job, reading, None) if of_job or is_ours else None
 
 
 def _or_new(
-    found: executions.Execution | None,
-    cronjob_id: UUID,
-    job: executions.JobObservation,
-    slot_at: datetime | None,
+    found: executions.Execution | None, reading: _Reading, slot_at: datetime | None
 ) -> tuple[executions.Execution, bool]:
-    return (found, True) if found else (_new(cronjob_id, job, slot_at), False)
+    return (found, True) if found else (_new(reading.cronjob_id, reading.job, slot_at), False)
 
 
 def _new(

@@ -1,6 +1,7 @@
 """Every second: which jobs are due for a look? Costs what is due, not what exists."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -50,35 +51,40 @@ class Sweep:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
+            is_more = False
             try:
-                await self.sweep()
+                is_more = await self.sweep()
             except errors.Unavailable as error:
                 logger.warning("the sweep waits", extra={"error": str(error)})
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(0 if is_more else EVERY)
 
-    async def sweep(self) -> None:
-        """Look at everything that is due now, unless we are blind."""
+    async def sweep(self) -> bool:
+        """Look at what is due now, unless we are blind; says whether more may be due already."""
         if not self._is_clear():
-            return
+            return False
         due = await self._store.run(lambda tx: tx.schedule.due(self._cluster, AT_ONCE))
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
-        async def look(cronjob_id: UUID) -> None:
+        async def look(cronjob_id: UUID) -> bool:
             async with gate:
-                await self._look(cronjob_id)
+                return await self._look(cronjob_id)
 
         async with asyncio.TaskGroup() as group:
-            for cronjob_id in due:
-                group.create_task(look(cronjob_id))
+            looks = [group.create_task(look(cronjob_id)) for cronjob_id in due]
         self.swept_at = self._clock()
+        return len(due) == AT_ONCE and all(one.result() for one in looks)
 
-    async def _look(self, cronjob_id: UUID) -> None:
+    async def _look(self, cronjob_id: UUID) -> bool:
         try:
             await self._evaluator.evaluate(cronjob_id)
         except errors.Unavailable as error:
             logger.warning(
                 "look postponed", extra={"cronjob_id": str(cronjob_id), "error": str(error)}
             )
+            return False
         except Exception:
             logger.exception("look failed", extra={"cronjob_id": str(cronjob_id)})
-            await self._evaluator.postpone(cronjob_id, POISONED_FOR)
+            with contextlib.suppress(errors.Unavailable):  # then it is due again
+                await self._evaluator.postpone(cronjob_id, POISONED_FOR)
+            return False
+        return True

@@ -26,7 +26,7 @@ Piece = Mapping[str, inbox.Entry]
 class Writer:
     """Takes from the Inbox and writes.
 
-    `changed` hears which jobs' rows are new, `witness` what became of each run.
+    `changed` hears which jobs' rows are new, `recorded` what became of each run.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class Writer:
         cluster: str,
         clock: Callable[[], datetime],
         changed: Callable[[UUID], None],
-        witness: Callable[[observe.Change], None],
+        recorded: Callable[[observe.Change], None],
     ) -> None:
         self._store = store
         self._inbox = inbox
         self._cluster = cluster
         self._clock = clock
         self._changed = changed
-        self._witness = witness
+        self._recorded = recorded
         self._gone = gone.Gone(store=store, evidence=evidence, cluster=cluster)
 
     async def run(self) -> None:
@@ -66,9 +66,7 @@ class Writer:
         """Write one piece. Raises errors.Unavailable; then everything is still in the Inbox."""
         unseen = self._inbox.unseen()
         if unseen:
-            for cronjob_id in await self._gone.conclude_unseen(unseen):
-                self._changed(cronjob_id)
-            self._inbox.settled(unseen)
+            await self._conclude_unseen(unseen)
         piece = self._inbox.take(PIECE)
         if not piece:
             return
@@ -76,8 +74,19 @@ class Writer:
             await self._write(piece)
         except errors.Unavailable:
             raise
-        except errors.RollcallError:
+        except Exception:  # noqa: BLE001 - whatever it is, it is one reading's
             await self._one_by_one(piece)
+
+    async def _conclude_unseen(self, job_uids: set[str]) -> None:
+        """End runs of which only the store knows; the next full list names again what fails."""
+        try:
+            for cronjob_id in await self._gone.conclude_unseen(job_uids):
+                self._changed(cronjob_id)
+        except errors.Unavailable:
+            raise
+        except Exception:
+            logger.exception("vanished Jobs not concluded")
+        self._inbox.settled(job_uids)
 
     async def _one_by_one(self, piece: Piece) -> None:
         """Let one poisoned reading cost only itself."""
@@ -90,6 +99,9 @@ class Writer:
             except errors.RollcallError:
                 logger.exception("observation refused", extra={"job_uid": uid})
                 self._inbox.written(uid, news)
+            except Exception:
+                logger.exception("observation not written yet", extra={"job_uid": uid})
+                self._inbox.park(uid)
 
     async def _write(self, piece: Piece) -> None:
         news = {uid: entry.news for uid, entry in piece.items()}
@@ -111,7 +123,7 @@ class Writer:
         for change in changes:
             if change.is_news:
                 self._changed(change.after.cronjob_id)
-            self._witness(change)
+            self._recorded(change)
 
     async def _settle(
         self,

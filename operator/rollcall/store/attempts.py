@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -52,18 +53,21 @@ class Attempts:
     now: datetime
 
     async def observe(
-        self, execution: executions.Execution, attempts: Sequence[executions.Attempt]
-    ) -> Sequence[executions.Attempt]:
-        """Insert or update these pods and return all of the execution's, oldest first.
+        self, seen: Mapping[executions.Execution, Sequence[executions.Attempt]]
+    ) -> Mapping[UUID, Sequence[executions.Attempt]]:
+        """Insert or update these pods and return all of each execution's, oldest first.
 
         Readings may be repeated or out of order: a pod that has started or ended stays so.
         """
-        newest = {attempt.pod_uid: attempt for attempt in attempts}
-        rows = [_columns(execution, newest[pod_uid]) for pod_uid in sorted(newest)]
+        newest = {pod.pod_uid: (run, pod) for run, pods in seen.items() for pod in pods}
+        rows = [_columns(*newest[pod_uid]) for pod_uid in sorted(newest)]
         if rows:
             await self.connection.execute(_UPSERT, rows)
-        found = await self.connection.execute(_OF_EXECUTION, {"execution_id": execution.id})
-        return [_attempt(row) for row in found.mappings()]
+        stored: dict[UUID, list[executions.Attempt]] = {run.id: [] for run in seen}
+        found = await self.connection.execute(_OF_EXECUTIONS, {"ids": list(stored)})
+        for row in found.mappings():
+            stored[row["execution_id"]].append(_attempt(row))
+        return stored
 
     async def identify(self, pod_uid: str) -> ports.Identity | None:
         """Return whose pod this is."""
@@ -164,9 +168,9 @@ def _identity() -> sa.Select[Any]:
 # Built once: building a statement costs more than running it.
 _UPSERT = _upsert()
 _IDENTITY = _identity()
-_OF_EXECUTION = (
+_OF_EXECUTIONS = (
     sa.select(_pods)
-    .where(_pods.c.execution_id == sa.bindparam("execution_id"))
+    .where(_pods.c.execution_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
     .order_by(_pods.c.created_at, _pods.c.pod_uid)
 )
 

@@ -28,6 +28,7 @@ from rollcall.store import (
     incidents,
     ledger,
     listing,
+    neighbours,
     outbox,
     partitions,
     registry,
@@ -35,7 +36,6 @@ from rollcall.store import (
     sight,
     statistics,
     summaries,
-    surroundings,
 )
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Transaction:
     incidents: ports.Incidents
     outbox: ports.Outbox
     sight: ports.Sight
-    surroundings: ports.Surroundings
+    neighbours: ports.Neighbours
     listing: listing.Listing
     numbers: statistics.Numbers
 
@@ -169,7 +169,7 @@ class Database:
             incidents=incidents.Incidents(connection),
             outbox=outbox.Outbox(connection, now),
             sight=sight.Sight(connection, now),
-            surroundings=surroundings.Surroundings(connection),
+            neighbours=neighbours.Neighbours(connection),
             listing=listing.Listing(connection),
             numbers=statistics.Numbers(connection, now),
         )

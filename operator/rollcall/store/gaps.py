@@ -27,12 +27,15 @@ def _upsert() -> sa.Executable:
 
 # Built once: building a statement costs more than running it.
 _UPSERT = _upsert()
-_OF_CRONJOB = sa.select(_gaps).where(_gaps.c.cronjob_id == sa.bindparam("cronjob_id"))
-_WITHIN = _OF_CRONJOB.where(
-    _gaps.c.from_at <= sa.bindparam("until"),
-    sa.or_(_gaps.c.until_at.is_(None), _gaps.c.until_at > sa.bindparam("after")),
-).order_by(_gaps.c.from_at, _gaps.c.status)
-_LATEST = _OF_CRONJOB.order_by(_gaps.c.from_at.desc(), _gaps.c.status.desc()).limit(1)
+_WITHIN = (
+    sa.select(_gaps)
+    .where(
+        _gaps.c.cronjob_id == sa.bindparam("cronjob_id"),
+        _gaps.c.from_at <= sa.bindparam("until"),
+        sa.or_(_gaps.c.until_at.is_(None), _gaps.c.until_at > sa.bindparam("after")),
+    )
+    .order_by(_gaps.c.from_at, _gaps.c.status)
+)
 
 
 @dataclass(slots=True)
@@ -52,9 +55,3 @@ class Gaps:
         parameters = {"cronjob_id": cronjob_id, "after": after, "until": until}
         rows = await self.connection.execute(_WITHIN, parameters)
         return [slots.Gap(**row) for row in rows.mappings()]
-
-    async def latest(self, cronjob_id: UUID) -> slots.Gap | None:
-        """Return the gap that began last."""
-        rows = await self.connection.execute(_LATEST, {"cronjob_id": cronjob_id})
-        row = rows.mappings().one_or_none()
-        return slots.Gap(**row) if row else None

@@ -7,7 +7,7 @@ Invariants, held against two processes that write at once:
 - A conflict undoes that write alone; the transaction goes on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, executions
+from rollcall.services import ports
 from rollcall.store import failures, models, partitions
 
 _rows = models.table(models.Execution)
@@ -26,14 +27,24 @@ _rows = models.table(models.Execution)
 IS_OPEN = sa.text("executions.status IN ('pending', 'queued', 'running')")
 
 # Built once: building a statement costs more than running it.
-_OF_SLOT = (
-    sa.select(_rows)
-    .where(
-        _rows.c.slot_at == sa.bindparam("slot_at"),
-        _rows.c.cronjob_id == sa.bindparam("cronjob_id"),
-        _rows.c.trigger == executions.Trigger.SCHEDULE.value,
+_wanted = (
+    sa.func.unnest(
+        sa.bindparam("cronjob_ids", type_=sa.ARRAY(sa.Uuid)),
+        sa.bindparam("slots", type_=sa.ARRAY(sa.DateTime(timezone=True))),
     )
-    .with_for_update()
+    .table_valued("cronjob_id", "slot_at", name="wanted")
+    .render_derived()
+)
+_OF_SLOTS = (
+    sa.select(_rows)
+    .join(
+        _wanted,
+        sa.and_(_rows.c.slot_at == _wanted.c.slot_at, _rows.c.cronjob_id == _wanted.c.cronjob_id),
+    )
+    .where(_rows.c.trigger == executions.Trigger.SCHEDULE.value)
+    # Always in the same order, so that two writers cannot wait for each other.
+    .order_by(_rows.c.slot_at, _rows.c.id)
+    .with_for_update(of=_rows)
 )
 _OF_JOB = (
     sa.select(_rows)
@@ -44,7 +55,7 @@ _OF_CRONJOB = sa.select(_rows).where(_rows.c.cronjob_id == sa.bindparam("cronjob
 _NEWEST = _OF_CRONJOB.order_by(_rows.c.slot_at.desc(), _rows.c.id.desc()).limit(
     sa.bindparam("limit", type_=sa.Integer)
 )
-_OPEN = _OF_CRONJOB.where(IS_OPEN)
+_RECENT = sa.union_all(_NEWEST.subquery().select(), _OF_CRONJOB.where(IS_OPEN))
 _OWNER = sa.select(_rows.c.job_uid).where(
     _rows.c.slot_at == sa.bindparam("slot_at"), _rows.c.id == sa.bindparam("id")
 )
@@ -58,9 +69,16 @@ class Ledger:
     now: datetime
     partitions: partitions.Partitions
 
-    async def of_slot(self, cronjob_id: UUID, slot_at: datetime) -> executions.Execution | None:
-        """Return the slot's row, locked until the transaction ends."""
-        return await self._one(_OF_SLOT, {"cronjob_id": cronjob_id, "slot_at": slot_at})
+    async def of_slots(
+        self, slots: Collection[ports.SlotKey]
+    ) -> Mapping[ports.SlotKey, executions.Execution]:
+        """Return the rows of slots, locked until the transaction ends."""
+        parameters = {
+            "cronjob_ids": [cronjob_id for cronjob_id, _ in slots],
+            "slots": [slot_at for _, slot_at in slots],
+        }
+        rows = await self.connection.execute(_OF_SLOTS, parameters)
+        return {(run.cronjob_id, run.slot_at): run for run in map(execution_of, rows)}
 
     async def of_job(self, slot_at: datetime, job_uid: str) -> executions.Execution | None:
         """Return the run of this Job, locked until the transaction ends."""
@@ -111,9 +129,8 @@ async def read_recent(
     connection: AsyncConnection, cronjob_id: UUID, limit: int
 ) -> list[executions.Execution]:
     """Read the newest by slot, and every open one, newest first."""
-    newest = await connection.execute(_NEWEST, {"cronjob_id": cronjob_id, "limit": limit})
-    still_open = await connection.execute(_OPEN, {"cronjob_id": cronjob_id})
-    found = {row.id: execution_of(row) for row in (*newest, *still_open)}
+    rows = await connection.execute(_RECENT, {"cronjob_id": cronjob_id, "limit": limit})
+    found = {row.id: execution_of(row) for row in rows}
     return sorted(found.values(), key=lambda run: (run.slot_at, run.id), reverse=True)
 
 

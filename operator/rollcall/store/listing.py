@@ -65,13 +65,12 @@ class Listing:
 
     async def find(self, cluster: str, execution_id: UUID) -> listing.Listed | None:
         """Return one execution, None if there is none (any more)."""
-        instant = ids.instant_of(execution_id)
-        key = {
-            "cluster": cluster,
-            "id": execution_id,
-            "from_at": instant,
-            "until_at": instant + timedelta(milliseconds=1),
-        }
+        try:
+            from_at = ids.instant_of(execution_id)
+            until_at = from_at + timedelta(milliseconds=1)
+        except OverflowError:
+            return None
+        key = {"cluster": cluster, "id": execution_id, "from_at": from_at, "until_at": until_at}
         row = (await self.connection.execute(_BY_ID, key)).one_or_none()
         return _listed(row) if row else None
 

@@ -1,6 +1,6 @@
 """Which jobs exist, and what was applied for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,11 @@ _revisions = models.table(models.ScheduleRevision)
 
 # Built once: building a statement costs more than running it.
 BY_ID = sa.select(_jobs).where(_jobs.c.id == sa.bindparam("id"))
+_OWNERS = sa.select(_jobs.c.id, _jobs.c.cronjob_uid).where(
+    _jobs.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
+    _jobs.c.cronjob_uid.is_not(None),
+    _jobs.c.deleted_at.is_(None),
+)
 _LOCKED = BY_ID.with_for_update(key_share=True)
 
 
@@ -65,6 +70,14 @@ class Registry:
         elif kept != {name: getattr(row, name) for name in kept}:
             await self._update(cronjob_id, kept)
 
+    async def learned(self, cronjob_id: UUID, revision: slots.Revision) -> None:
+        """Keep what was read of the CronJob, if it is newer than what was applied."""
+        if await self._row(cronjob_id, lock=True) is None:
+            return
+        last = await self._last_revision(cronjob_id)
+        if last and last.generation < revision.generation:
+            await self._add_revision(cronjob_id, revision)
+
     async def mark_deleted(self, cronjob_id: UUID, at: datetime) -> None:
         """Close the row; its history stays. The first time counts."""
         await self.connection.execute(
@@ -77,6 +90,11 @@ class Registry:
         """Return the UID of the CronJob as applied; None without one, or for a deleted job."""
         row = await self._row(cronjob_id)
         return row.cronjob_uid if row and row.deleted_at is None else None
+
+    async def owners(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, str]:
+        """Return the same for many; those that have none are left out."""
+        rows = await self.connection.execute(_OWNERS, {"ids": sorted(cronjob_ids)})
+        return {row.id: row.cronjob_uid for row in rows}
 
     async def registered(self, cluster: str) -> Sequence[ports.JobRow]:
         """Return all rows of this cluster that are not deleted."""

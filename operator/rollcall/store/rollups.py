@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from rollcall.store import engine, locks, models, partitions, tallies
+from rollcall.store import daily_counts, engine, locks, models, partitions
 
 _days = models.table(models.RolledDay)
 _jobs = models.table(models.CronJob)
@@ -26,7 +26,7 @@ JOBS_AT_ONCE = 500  # so that a statement takes a fraction of a second with any 
 
 _ROLL_UP = sa.text(
     f"""
-    WITH fresh AS MATERIALIZED ({tallies.OF_JOBS}),
+    WITH fresh AS MATERIALIZED ({daily_counts.OF_JOBS}),
     gone AS (
         DELETE FROM rollup_day AS old
         WHERE old.cronjob_id = ANY(:cronjob_ids) AND old.day = :day AND NOT EXISTS (
@@ -75,7 +75,7 @@ class Rollups:
         return [found[at : at + JOBS_AT_ONCE] for at in range(0, len(found), JOBS_AT_ONCE)]
 
     async def _roll(self, cronjob_ids: list[UUID], day: date) -> None:
-        begin_at = tallies.midnight(day)
+        begin_at = daily_counts.midnight(day)
         parameters = {
             "cronjob_ids": cronjob_ids,
             "day": day,
@@ -106,7 +106,7 @@ async def _days_to_roll(unit: engine.Transaction) -> list[date]:
         if day < today
     }
     recent = sa.select(_days.c.day).where(
-        _days.c.day >= today - RECENT_DAYS * DAY, _days.c.rolled_at < tallies.midnight(today)
+        _days.c.day >= today - RECENT_DAYS * DAY, _days.c.rolled_at < daily_counts.midnight(today)
     )
     again = set((await unit.connection.execute(recent)).scalars())
     return sorted({*await unrolled(unit, kept), *again})

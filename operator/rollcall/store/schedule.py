@@ -35,10 +35,12 @@ _LOCK = (
     .where(_jobs.c.id == sa.bindparam("id"))
     .with_for_update(key_share=True, skip_locked=True)
 )
+# Written also where the row is due already: a look that is under way read it before us, and would
+# set its next look without knowing what we ask for. So we wait for its lock.
 _LOOK_AT = (
     sa.update(_jobs)
-    .where(_jobs.c.id == sa.bindparam("key"), _jobs.c.next_check_at > sa.bindparam("at"))
-    .values(next_check_at=sa.bindparam("at"))
+    .where(_jobs.c.id == sa.bindparam("key"))
+    .values(next_check_at=sa.func.least(_jobs.c.next_check_at, sa.bindparam("at")))
 )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core.executions import Status
 from rollcall.core.rollups import Statistics
-from rollcall.store import models, tallies
+from rollcall.store import daily_counts, models
 
 _days = models.table(models.RolledDay)
 
@@ -26,7 +26,7 @@ _NUMBERS = sa.text(
         WHERE cronjob_id = ANY(:cronjob_ids) AND day >= :since AND day < :live_from
         UNION ALL
         SELECT cronjob_id, status, count, longest, buckets, counts
-        FROM ({tallies.OF_JOBS}) AS live
+        FROM ({daily_counts.OF_JOBS}) AS live
     )
     SELECT cronjob_id, status, NULL AS bucket, sum(count) AS runs, max(longest) AS longest
     FROM parts GROUP BY cronjob_id, status
@@ -53,7 +53,7 @@ class Numbers:
             "cronjob_ids": list(cronjob_ids),
             "since": since,
             "live_from": live_from,
-            "begin_at": tallies.midnight(live_from),
+            "begin_at": daily_counts.midnight(live_from),
             "end_at": self.now + timedelta(days=1),
         }
         rows = await self.connection.execute(_NUMBERS, parameters)

@@ -22,7 +22,7 @@ PODS = 100
 RUNS = 20
 
 
-def _last_heartbeat() -> sa.Select[Any]:
+def _last_heartbeat() -> sa.ScalarSelect[Any]:
     newest = (
         sa.select(_pods.c.last_heartbeat_at)
         .where(_pods.c.cronjob_id == sa.bindparam("cronjob_id"))
@@ -30,10 +30,10 @@ def _last_heartbeat() -> sa.Select[Any]:
         .limit(PODS)
         .subquery()
     )
-    return sa.select(sa.func.max(newest.c.last_heartbeat_at))
+    return sa.select(sa.func.max(newest.c.last_heartbeat_at)).scalar_subquery()
 
 
-def _heard() -> sa.Select[Any]:
+def _heard() -> sa.ScalarSelect[Any]:
     """For the newest runs that started and ended: whether any pod of theirs was heard."""
     heard = (
         sa.exists()
@@ -49,12 +49,15 @@ def _heard() -> sa.Select[Any]:
         )
         .order_by(_runs.c.slot_at.desc(), _runs.c.id.desc())
         .limit(RUNS)
+        .scalar_subquery()
     )
 
 
 # Built once: building a statement costs more than running it.
-_LAST_HEARTBEAT = _last_heartbeat()
-_HEARD = _heard()
+_REPORTING = sa.select(
+    _last_heartbeat().label("last_at"),
+    sa.func.array(_heard(), type_=sa.ARRAY(sa.Boolean)).label("heard"),
+)
 
 
 async def read(connection: AsyncConnection, cronjob_id: UUID) -> ports.Summary | None:
@@ -65,14 +68,14 @@ async def read(connection: AsyncConnection, cronjob_id: UUID) -> ports.Summary |
         return None
     runs = await ledger.read_recent(connection, cronjob_id, limit=1)
     found = await incident_rows.read_open(connection, cronjob_id)
-    heard = (await connection.execute(_HEARD, key)).scalars()
+    reporting = (await connection.execute(_REPORTING, key)).one()
     return ports.Summary(
         row=registry.job_row(row),
         last=runs[0] if runs else None,
         active=[run for run in runs if run.is_open],
         incidents=sorted(found, key=_worst_first),
-        last_heartbeat_at=(await connection.execute(_LAST_HEARTBEAT, key)).scalar_one(),
-        unheard=len(list(takewhile(lambda was_heard: not was_heard, heard))),
+        last_heartbeat_at=reporting.last_at,
+        unheard=len(list(takewhile(lambda was_heard: not was_heard, reporting.heard))),
     )
 
 

@@ -57,9 +57,9 @@ async def check(dsn: str, *, password: str | None = None) -> None:
     finally:
         await engine.dispose()
     if _is_behind(current):
+        found = f"has the schema {current}" if current else "has no schema yet"
         raise errors.StoreUnavailable(
-            f"the schema is at {current or 'nothing'}, this release needs {_head()}: "
-            "run `rollcall db upgrade`"
+            f"the database {found}, this release needs {_head()}: run `rollcall db upgrade`"
         )
 
 

@@ -26,12 +26,12 @@ from rollcall.notify import http, registry
 from rollcall.services import (
     deliver,
     evaluate,
+    event_collector,
     inbox,
     obstacles,
     sight,
     sweep,
     upkeep,
-    witness,
     writer,
 )
 from rollcall.store import engine, housekeeping
@@ -154,7 +154,7 @@ class Replica:
             is_leaving=self._is_leaving,
             sight=self.sight.seen,
         )
-        self.witness = witness.Witness(store=self.store, evidence=reads)
+        self.event_collector = event_collector.EventCollector(store=self.store, evidence=reads)
         self.observer = writer.Writer(
             store=self.store,
             evidence=reads,
@@ -162,7 +162,7 @@ class Replica:
             cluster=settings.cluster,
             clock=clock.now,
             changed=self._changed,
-            witness=self.witness.hear,
+            recorded=self.event_collector.hear,
         )
         self.obstacles = obstacles.Obstacles(evidence=reads, inbox=self.inbox, clock=clock.now)
         self.sweep = sweep.Sweep(
@@ -223,7 +223,7 @@ class Replica:
             "channels": self.channels.run,
             "observe": self.observer.run,
             "obstacles": self.obstacles.run,
-            "witness": self.witness.run,
+            "events": self.event_collector.run,
             "sight": self.sight.run,
             "sweep": self.sweep.run,
             "deliver": self.deliver.run,

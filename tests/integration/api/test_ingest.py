@@ -14,7 +14,7 @@ from rollcall.api import app
 from rollcall.cluster import tokens
 from rollcall.core import errors, executions
 from rollcall.services import ingest, reporters
-from rollcall.store import engine, upgrade
+from rollcall.store import engine
 from support import builders, postgres, reporting
 
 JOB = builders.job()
@@ -73,17 +73,7 @@ async def observe(store: engine.Database, *pods: str) -> None:
     async with store.transaction() as unit:
         await unit.ledger.save(RUN)
         seen = [builders.attempt(uid, job_uid=JOB_UID) for uid in pods or ("pod-1",)]
-        await unit.attempts.observe(RUN, seen)
-
-
-async def beats(store: engine.Database, pod_uid: str = "pod-1") -> tuple[datetime | None, int]:
-    async with store.transaction() as unit:
-        found = await unit.connection.execute(
-            sa.text("SELECT last_heartbeat_at, heartbeats FROM attempts WHERE pod_uid = :uid"),
-            {"uid": pod_uid},
-        )
-        row = found.one()
-        return row.last_heartbeat_at, row.heartbeats
+        await unit.attempts.observe({RUN: seen})
 
 
 async def test_a_heartbeat_is_stored_and_acknowledged(
@@ -105,7 +95,7 @@ async def test_a_heartbeat_is_stored_and_acknowledged(
         "trigger": "schedule",
         "attempt": 1,
     }
-    at, count = await beats(store)
+    at, count = await reporting.beats(store)
     assert at
     assert before - timedelta(seconds=1) < at < before + timedelta(seconds=PATIENCE)
     assert count == 1
@@ -121,7 +111,7 @@ async def test_reports_at_the_same_time_are_kept_together(
     for _ in range(2):
         answers = await asyncio.gather(*(reporting.send(http, bearer=uid) for uid in pods))
         assert {answer.status_code for answer in answers} == {200}
-    assert [(await beats(store, uid))[1] for uid in pods] == [2] * 40
+    assert [(await reporting.beats(store, uid))[1] for uid in pods] == [2] * 40
 
 
 async def test_the_answer_waits_for_the_commit(
@@ -134,7 +124,7 @@ async def test_the_answer_waits_for_the_commit(
         await asyncio.wait({waiting}, timeout=1)
         assert not waiting.done()
     assert (await waiting).status_code == 200
-    assert (await beats(store))[1] == 1
+    assert (await reporting.beats(store))[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -157,7 +147,7 @@ async def test_who_is_not_a_pod_of_ours_is_turned_away(
     await observe(store)
     assert reporting.is_problem(await reporting.send(http, bearer=bearer), status)
     assert outcomes == ["unauthenticated" if status == 401 else "forbidden"]
-    assert await beats(store) == (None, 0)
+    assert await reporting.beats(store) == (None, 0)
 
 
 async def test_a_token_speaks_for_its_own_pod_only(
@@ -169,8 +159,8 @@ async def test_a_token_speaks_for_its_own_pod_only(
     body += b'"heartbeat":{"uptimeSeconds":1},"podUid":"pod-1"}'
     response = await reporting.send(http, body, bearer="other")
     assert response.json()["execution"]["attempt"] == 2
-    assert await beats(store, "pod-1") == (None, 0)
-    assert (await beats(store, "pod-2"))[1] == 1
+    assert await reporting.beats(store, "pod-1") == (None, 0)
+    assert (await reporting.beats(store, "pod-2"))[1] == 1
 
 
 async def test_reports_of_one_pod_at_the_same_time_ask_once(
@@ -208,9 +198,9 @@ async def test_a_pod_that_nobody_has_seen_is_recorded_with_its_run(
     response = await reporting.send(http)
     assert response.status_code == 200
     assert response.json()["execution"]["id"] == str(RUN.id)
-    assert (await beats(store))[1] == 1
+    assert (await reporting.beats(store))[1] == 1
     async with store.transaction() as unit:
-        run = await unit.ledger.of_slot(JOB.id, builders.SLOT_AT)
+        (run,) = (await unit.ledger.of_slots([(JOB.id, builders.SLOT_AT)])).values()
     assert run
     assert run.status is executions.Status.RUNNING
 
@@ -250,7 +240,7 @@ async def test_labels_that_name_anothers_job_record_nothing(
     lookup.found["pod-1"] = found(owner_uid="a CronJob of their own", created_at=old)
     assert (await reporting.send(http)).status_code == 403
     async with store.transaction() as unit:
-        assert await unit.ledger.of_slot(JOB.id, builders.SLOT_AT) is None
+        assert not await unit.ledger.of_slots([(JOB.id, builders.SLOT_AT)])
 
 
 async def test_a_slot_that_cannot_be_kept_is_no_fault_of_the_api(
@@ -303,60 +293,49 @@ async def test_while_tokens_cannot_be_reviewed_known_pods_go_on(
     assert new.headers["retry-after"] == "5"
 
 
+@pytest.fixture(params=[1, 0], ids=["known-pod", "new-pod"])
+def before(request: pytest.FixtureRequest) -> int:
+    """Say how often the pod was heard while all was well."""
+    return int(request.param)
+
+
 @pytest.fixture
-async def database(own_server: postgres.Server) -> AsyncIterator[engine.Database]:
-    """Make a store whose server the test may stop, with one run and its pod."""
-    own_server.execute("CREATE DATABASE reports")
-    await upgrade.upgrade(own_server.dsn("reports"))
-    database = engine.Database(own_server.dsn("reports"), application_name="tests")
-    await observe(database)
-    yield database
-    await database.close()
-
-
-@pytest.mark.parametrize("before", [1, 0], ids=["known-pod", "new-pod"])
-async def test_while_postgres_is_stopped_the_answer_is_503_and_then_all_is_well(
-    own_server: postgres.Server,
-    database: engine.Database,
-    reviewer: reporting.Reviewer,
-    before: int,
-) -> None:
+async def fragile(
+    own_store: engine.Database, reviewer: reporting.Reviewer, before: int
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Make a client of an api whose server the test may stop, with one run and its pod."""
+    await observe(own_store)
     use_case = ingest.Ingest(
-        store=database, reviewer=reviewer, lookup=reporting.Lookup(), cluster=builders.CLUSTER
+        store=own_store, reviewer=reviewer, lookup=reporting.Lookup(), cluster=builders.CLUSTER
     )
     async with reporting.client(app.ingest_app(use_case)) as http:
         for _ in range(before):
             assert (await reporting.send(http)).status_code == 200
-        own_server.stop()
-        for _ in range(2):
-            response = await reporting.send(http)
-            assert reporting.is_problem(response, 503)
-            assert response.headers["retry-after"] == "5"
-        own_server.start()
-        assert (await reporting.send(http)).status_code == 200
+        yield http
     await use_case.close()
-    assert (await beats(database))[1] == before + 1
 
 
-@pytest.mark.parametrize("before", [1, 0], ids=["known-pod", "new-pod"])
-async def test_while_postgres_hangs_the_answer_comes_before_the_sidecar_gives_up(
-    own_server: postgres.Server,
-    database: engine.Database,
-    reviewer: reporting.Reviewer,
-    before: int,
+async def test_while_postgres_is_stopped_the_answer_is_503_and_then_all_is_well(
+    own_server: postgres.Server, own_store: engine.Database, fragile: httpx.AsyncClient, before: int
 ) -> None:
-    use_case = ingest.Ingest(
-        store=database, reviewer=reviewer, lookup=reporting.Lookup(), cluster=builders.CLUSTER
-    )
-    async with reporting.client(app.ingest_app(use_case)) as http:
-        for _ in range(before):
-            assert (await reporting.send(http)).status_code == 200
-        with own_server.frozen():
-            started = time.monotonic()
-            response = await reporting.send(http)
-            seconds = time.monotonic() - started
+    own_server.stop()
+    for _ in range(2):
+        response = await reporting.send(fragile)
         assert reporting.is_problem(response, 503)
         assert response.headers["retry-after"] == "5"
-        assert seconds < 5
-        assert (await reporting.send(http)).status_code == 200
-    await use_case.close()
+    own_server.start()
+    assert (await reporting.send(fragile)).status_code == 200
+    assert (await reporting.beats(own_store))[1] == before + 1
+
+
+async def test_while_postgres_hangs_the_answer_comes_before_the_sidecar_gives_up(
+    own_server: postgres.Server, fragile: httpx.AsyncClient
+) -> None:
+    with own_server.frozen():
+        started = time.monotonic()
+        response = await reporting.send(fragile)
+        seconds = time.monotonic() - started
+    assert reporting.is_problem(response, 503)
+    assert response.headers["retry-after"] == "5"
+    assert seconds < 5
+    assert (await reporting.send(fragile)).status_code == 200

@@ -43,7 +43,7 @@ async def test_a_sidecar_learns_its_run_and_its_heartbeats_are_stored(
     async with store.transaction() as unit:
         await unit.registry.register(JOB)
         await unit.ledger.save(RUN)
-        await unit.attempts.observe(RUN, [builders.attempt("pod-1", job_uid=RUN.job_uid)])
+        await unit.attempts.observe({RUN: [builders.attempt("pod-1", job_uid=RUN.job_uid)]})
     token = tmp_path / "token"
     token.write_text("good")
     reviewer = reporting.Reviewer(good=reporting.caller("pod-1"))

@@ -128,8 +128,26 @@ def test_one_is_shown_with_what_happened_in_it(rollcall: Rollcall) -> None:
 def test_one_that_there_is_not_is_said_to_be_absent(rollcall: Rollcall) -> None:
     absent = str(builders.execution().id)
 
+    beyond_time = "ffffffff-ffff-8fff-bfff-ffffffffffff"  # its bits say a year beyond 9999
+
     assert f"no execution {absent}" in rollcall("show", absent, code=1)
+    assert f"no execution {beyond_time}" in rollcall("show", beyond_time, code=1)
     assert "no id of an execution" in rollcall("show", "report-1", code=2)
+
+
+@pytest.mark.parametrize("action", ["list", "stats"])
+def test_where_nothing_is_chosen_it_says_so(rollcall: Rollcall, action: str) -> None:
+    assert rollcall(action, "--cronjob", "absent") == "no executions\n"
+
+
+def test_a_database_without_tables_is_answered_with_what_to_run(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ROLLCALL_DATABASE_DSN", empty_dsn)
+    with pytest.raises(SystemExit):
+        main.main(["executions", "list"])
+    assert "has no schema yet" in (said := capsys.readouterr().err)
+    assert "run `rollcall db upgrade`" in said
 
 
 def test_numbers_are_by_job(rollcall: Rollcall) -> None:

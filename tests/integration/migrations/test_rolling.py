@@ -81,7 +81,7 @@ class Writers:
                     run = builders.execution(job, slot_at=slot_at, status=status)
                     await unit.ledger.save(run)
                     pod = builders.attempt(f"{worker}-{number}", job_uid=run.job_uid)
-                    await unit.attempts.observe(run, [pod])
+                    await unit.attempts.observe({run: [pod]})
                 await unit.attempts.heard([(f"{worker}-{number}", unit.now)])
                 await unit.schedule.save(row.job.id, row.state, unit.now)
             self.written += 1

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from rollcall.core import incidents
 from rollcall.notify import http
 from rollcall.services import deliver
-from rollcall.store import engine, models, upgrade
+from rollcall.store import engine, models
 from support import builders, clocks, delivering, postgres, receiver
 from support.receiver import Answer
 
@@ -219,14 +219,6 @@ async def test_two_processes_at_one_outbox_send_each_message_once(
         await asyncio.gather(*(process.round() for process in processes))
         await asyncio.gather(*(process.idle() for process in processes))
     assert sorted(hook.keys) == sorted(keys)
-
-
-@pytest.fixture
-async def own_store(own_server: postgres.Server) -> AsyncIterator[engine.Database]:
-    await upgrade.upgrade(own_server.dsn())
-    store = engine.Database(own_server.tcp_dsn(), application_name="tests")
-    yield store
-    await store.close()
 
 
 async def test_an_outage_of_postgres_during_a_send_costs_no_second_message(

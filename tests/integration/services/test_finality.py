@@ -52,6 +52,18 @@ async def test_a_run_that_only_the_ledger_takes_for_running_holds_no_slot(story:
     assert [run.status for run in await story.runs()] == [Status.MISSED, Status.SUCCEEDED]
 
 
+async def test_a_job_whose_pods_take_long_to_end_holds_the_slots_until_they_have(
+    story: Story,
+) -> None:
+    await story.begin(QUIET, **FORBID)
+    story.clock.set(SLOT_AT + 4 * MINUTE)
+    ending = story.job_of(SLOT_AT, Status.FAILED, job_uid="ending", ended_at=SLOT_AT + 4 * MINUTE)
+    await story.record(ending)
+    story.cluster.cronjob_now = replace(CRONJOB, active=frozenset({"ending"}))
+    await story.look(SLOT_AT + 11 * MINUTE)
+    assert (await verdicts(story))[0] == (Status.SKIPPED, "ForbidConcurrent")
+
+
 async def test_a_job_by_hand_holds_a_slot_only_where_the_controller_counts_it(
     story: Story,
 ) -> None:

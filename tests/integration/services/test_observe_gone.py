@@ -130,6 +130,23 @@ async def test_a_second_job_for_a_slot_is_a_run_by_hand_and_ends_as_such(world: 
     assert await world.ends() == [(Status.PENDING, None), (Status.CANCELLED, "JobDeleted")]
 
 
+async def test_two_jobs_of_a_slot_that_are_seen_together_keep_their_own_pods(world: World) -> None:
+    for uid, pod in (("job-1", "pod-1"), ("job-2", "pod-2")):
+        job = builders.observation(world.job, job_uid=uid, job_name=uid)
+        world.inbox.job(job)
+        world.inbox.pod(job.tracked_uid, builders.attempt(pod, job_uid=uid))
+    await world.writer.flush()
+    runs = {run.job_uid: run for run in await world.runs()}
+    assert runs["job-1"].trigger is Trigger.SCHEDULE
+    assert runs["job-2"].trigger is Trigger.MANUAL
+    async with world.store.transaction() as unit:
+        pods = await unit.attempts.observe({run: [] for run in runs.values()})
+    assert {uid: [pod.pod_uid for pod in pods[run.id]] for uid, run in runs.items()} == {
+        "job-1": ["pod-1"],
+        "job-2": ["pod-2"],
+    }
+
+
 async def test_a_job_that_went_while_nobody_saw_is_unknown(world: World) -> None:
     seen = await world.starts()
     world.cluster.living.clear()
@@ -204,7 +221,6 @@ async def test_a_run_that_ended_before_its_job_went_keeps_its_end(world: World) 
         job_uid=seen.job_uid,
         job_name=seen.job_name,
         decided=Status.SUCCEEDED,
-        finished=True,
         ended_at=builders.SLOT_AT + SECOND,
         reason="CompletionsReached",
     )

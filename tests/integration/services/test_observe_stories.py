@@ -32,7 +32,6 @@ async def ends(world: World, status: Status) -> None:
             job_uid="job-0",
             job_name="report-0",
             decided=status,
-            finished=True,
             ended_at=AT + 5 * SECOND,
             reason="BackoffLimitExceeded" if reason else "CompletionsReached",
         )
@@ -48,7 +47,7 @@ async def story(world: World) -> list[executions.Event]:
 
 async def test_a_run_that_ended_keeps_when_its_pods_started_and_ended(world: World) -> None:
     await ends(world, Status.SUCCEEDED)
-    await world.witness.ask()
+    await world.event_collector.ask()
     assert [(line.at - AT, line.reason) for line in await story(world)] == [
         (SECOND, "Started"),
         (4 * SECOND, "Completed"),
@@ -60,7 +59,7 @@ async def test_a_run_that_failed_keeps_the_warnings_about_its_job_and_pods(world
         event = slots.EventReading(reason=reason, message="why", last_at=AT + 5 * SECOND)
         world.cluster.said[uid] = [event]
     await ends(world, Status.FAILED)
-    await world.witness.ask()
+    await world.event_collector.ask()
     told = [(line.source, line.reason) for line in await story(world)]
     assert told[:2] == [("pod", "Started"), ("pod", "Error")]
     assert sorted(told[2:]) == [("kubernetes", "BackOff"), ("kubernetes", "BackoffLimitExceeded")]
@@ -73,7 +72,7 @@ async def test_a_run_that_cannot_start_keeps_what_events_say(world: World) -> No
     world.clock.advance(5 * SECOND)
     await world.obstacles.look()
     await world.writer.flush()
-    await world.witness.ask()
+    await world.event_collector.ask()
     told = [(line.source, line.reason, line.message) for line in await story(world)]
     assert told == [("kubernetes", "FailedCreate", "exceeded quota: a")]
 
@@ -85,9 +84,9 @@ async def test_while_the_api_server_is_away_the_case_waits(world: World) -> None
     await ends(world, Status.FAILED)
     world.cluster.away = True
     with pytest.raises(errors.ClusterUnavailable):
-        await world.witness.ask()
+        await world.event_collector.ask()
     world.cluster.away = False
-    await world.witness.ask()
+    await world.event_collector.ask()
     assert ("kubernetes", "BackoffLimitExceeded") in [
         (line.source, line.reason) for line in await story(world)
     ]

@@ -96,6 +96,17 @@ async def test_an_edit_while_the_operator_was_down_counts_from_its_own_apply(
     ]
 
 
+async def test_an_edit_to_a_faster_schedule_makes_no_job_stale(story: Story) -> None:
+    await story.begin({"rules": {"late": {"enabled": False}}}, schedule="@daily", deadline=DAY)
+    ended_at = SLOT_AT + MINUTE
+    await story.sees(at=ended_at, decided=Status.SUCCEEDED, ended_at=ended_at)
+    edited_at = SLOT_AT + 6 * HOUR
+    story.clock.set(edited_at)
+    await story.applied(edited(schedule="*/5 * * * *", effective_from=edited_at))
+    await story.look(edited_at + SECOND)
+    assert await story.open() == {}
+
+
 async def test_a_slot_that_still_waited_is_given_up_with_its_schedule(story: Story) -> None:
     await story.begin(QUIET, deadline=DAY)
     await story.applied(
@@ -117,17 +128,44 @@ async def test_a_job_seen_for_a_slot_that_nobody_expected_is_recorded_all_the_sa
     assert await told(story) == [(0, Status.SUCCEEDED)]
 
 
-async def test_a_cronjob_suspended_by_hand_before_we_knew_is_named_with_who_did_it(
+async def test_a_slot_that_waited_when_its_cronjob_was_suspended_by_hand_names_who_did_it(
+    story: Story,
+) -> None:
+    await story.begin(QUIET, deadline=DAY)
+    at = SLOT_AT + 20 * MINUTE
+    story.cluster.cronjob_now = replace(
+        CRONJOB,
+        suspended=True,
+        suspended_by="kubectl-patch",
+        suspended_at=at,
+        revision=edited(suspended=True, deadline=DAY, effective_from=at, generation=2),
+    )
+    await story.look_until_done(at + HOUR)
+    [row] = await story.runs()
+    assert (row.slot_at, row.status, row.reason) == (SLOT_AT, Status.MISSED, "Suspended")
+    assert "kubectl-patch" in (row.message or "")
+
+
+async def test_what_the_cronjob_says_of_its_schedule_is_learned_before_anything_is_judged(
     story: Story,
 ) -> None:
     await story.begin()
-    story.cluster.cronjob_now = replace(
-        CRONJOB, suspended=True, suspended_by="kubectl-patch", suspended_at=SLOT_AT - HOUR
-    )
-    await story.look(SLOT_AT + 2 * MINUTE)
-    [row] = await story.runs()
-    assert (row.status, row.reason) == (Status.MISSED, "Suspended")
-    assert "kubectl-patch" in (row.message or "")
+    by_hand = edited(suspended=True, effective_from=SLOT_AT - 10 * MINUTE, generation=2)
+    story.cluster.cronjob_now = replace(CRONJOB, suspended=True, revision=by_hand)
+    await story.look_until_done(SLOT_AT + 3 * HOUR)
+    assert await story.runs() == []
+    assert [(gap.status, gap.from_at) for gap in await story.gaps()] == [
+        ("suspended", by_hand.effective_from)
+    ]
+    assert await story.messages() == []
+
+
+async def test_the_schedule_of_another_cronjob_of_that_name_is_not_ours(story: Story) -> None:
+    await story.begin()
+    other = edited(suspended=True, effective_from=SLOT_AT - 10 * MINUTE, generation=2)
+    story.cluster.cronjob_now = replace(CRONJOB, uid="another", revision=other)
+    await story.look_until_done(SLOT_AT + 2 * MINUTE)
+    assert await told(story) == [(0, Status.MISSED)]
 
 
 async def test_without_its_cronjob_a_slot_is_missed_for_that(story: Story) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rollcall.services import writer
+from rollcall.services import inbox, writer
 from rollcall.store import engine
 from support import builders, clocks
 from support.observing import FIVE, World
@@ -53,4 +53,47 @@ async def test_a_poisoned_reading_among_a_whole_piece_costs_only_itself(
     expected = {f"job-{number}" for number in range(writer.PIECE)} - {f"job-{POISONED}"}
     assert {row.job_uid for row in rows} == expected
     assert caplog.messages == ["observation refused"]
+    assert world.inbox.oldest() is None
+
+
+async def test_a_reading_that_fails_for_a_cause_that_nobody_thought_of_is_tried_again(
+    world: World, clock: clocks.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, logger="rollcall")
+    async with world.store.transaction() as transaction:
+        await transaction.connection.execute(
+            sa.text(
+                "ALTER TABLE executions ADD CONSTRAINT odd"
+                " CHECK (job_uid <> 'odd' OR 1 / (attempts - attempts) = 1)"
+            )
+        )
+    world.inbox.job(builders.observation(world.job, job_uid="odd"))
+    await world.starts(slot=1)
+    assert [run.job_uid for run in await world.runs()] == ["job-1"]
+    assert caplog.messages == ["observation not written yet"]
+    async with world.store.transaction() as transaction:
+        await transaction.connection.execute(sa.text("ALTER TABLE executions DROP CONSTRAINT odd"))
+    clock.advance(inbox.PARKED_STEP)
+    await world.writer.flush()
+    assert [run.job_uid for run in await world.runs()] == ["odd", "job-1"]
+
+
+async def test_a_vanished_job_that_cannot_be_concluded_keeps_nothing_from_being_written(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, logger="rollcall")
+    await world.starts()
+    world.restart()
+    async with world.store.transaction() as transaction:
+        await transaction.connection.execute(
+            sa.text(
+                "ALTER TABLE executions"
+                " ADD CHECK (status <> 'unknown' OR 1 / (attempts - attempts) = 1)"
+            )
+        )
+    world.cluster.living.clear()
+    world.inbox.vanished("job-0")
+    await world.starts(slot=1)
+    assert [run.job_uid for run in await world.runs()] == ["job-0", "job-1"]
+    assert caplog.messages == ["vanished Jobs not concluded"]
     assert world.inbox.oldest() is None

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from rollcall.core import executions
 from rollcall.services import ports
 from rollcall.store import attempts, engine
-from support import builders, clocks
+from support import builders, clocks, reporting
 
 JOB = builders.job()
 RUN = builders.execution(JOB)
@@ -21,22 +21,12 @@ async def observe(
     store: engine.Database, *seen: executions.Attempt, run: executions.Execution = RUN
 ) -> list[executions.Attempt]:
     async with store.transaction() as unit:
-        return list(await unit.attempts.observe(run, seen))
+        return list((await unit.attempts.observe({run: seen}))[run.id])
 
 
 async def hear(store: engine.Database, *beats: tuple[str, datetime]) -> None:
     async with store.transaction() as unit:
         await unit.attempts.heard(beats)
-
-
-async def beats(store: engine.Database, pod_uid: str = "pod-1") -> tuple[datetime | None, int]:
-    async with store.transaction() as unit:
-        found = await unit.connection.execute(
-            sa.text("SELECT last_heartbeat_at, heartbeats FROM attempts WHERE pod_uid = :uid"),
-            {"uid": pod_uid},
-        )
-        row = found.one()
-        return row.last_heartbeat_at, row.heartbeats
 
 
 async def test_pods_come_back_as_they_were_oldest_first(store: engine.Database) -> None:
@@ -174,7 +164,7 @@ async def test_the_latest_heartbeat_is_kept_and_all_are_counted(
     await hear(store, ("pod-1", clock.now - SECOND), ("pod-1", clock.now - 9 * SECOND))
     await hear(store, ("pod-1", clock.now - 5 * SECOND))
 
-    assert await beats(store) == (clock.now - SECOND, 3)
+    assert await reporting.beats(store) == (clock.now - SECOND, 3)
 
 
 async def test_heartbeats_of_unknown_pods_and_poison_cost_nobody_else(
@@ -191,7 +181,7 @@ async def test_heartbeats_of_unknown_pods_and_poison_cost_nobody_else(
         ("pod-1", clock.now),
     )
 
-    assert await beats(store) == (clock.now, 1)
+    assert await reporting.beats(store) == (clock.now, 1)
 
 
 async def test_no_heartbeats_are_no_statement(store: engine.Database) -> None:
@@ -205,7 +195,7 @@ async def test_a_fast_clock_elsewhere_cannot_hide_a_silence(
 
     await hear(store, ("pod-1", clock.now + timedelta(days=365)))
 
-    assert await beats(store) == (clock.now, 1)
+    assert await reporting.beats(store) == (clock.now, 1)
 
 
 async def test_a_reading_of_the_pod_keeps_its_heartbeats(
@@ -216,7 +206,7 @@ async def test_a_reading_of_the_pod_keeps_its_heartbeats(
 
     await observe(store, builders.attempt(started_at=AT))
 
-    assert await beats(store) == (clock.now, 1)
+    assert await reporting.beats(store) == (clock.now, 1)
 
 
 async def test_heartbeats_touch_no_index(store: engine.Database) -> None:
@@ -244,7 +234,7 @@ async def test_more_heartbeats_than_fit_one_statement_are_all_kept(
 
     await hear(store, *((pod, clock.now) for pod in pods))
 
-    assert [await beats(store, pod) for pod in (pods[0], pods[500], pods[-1])] == [
+    assert [await reporting.beats(store, pod) for pod in (pods[0], pods[500], pods[-1])] == [
         (clock.now, 1)
     ] * 3
 
@@ -260,4 +250,4 @@ async def test_batches_in_opposite_order_do_not_deadlock(store: engine.Database)
 
     await asyncio.gather(*[report(pods), report(pods[::-1]), report(pods[1::2] + pods[::2])])
 
-    assert (await beats(store, "pod-199"))[1] == 30
+    assert (await reporting.beats(store, "pod-199"))[1] == 30

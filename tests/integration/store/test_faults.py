@@ -3,21 +3,12 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from rollcall.core import errors
-from rollcall.store import connections, engine, upgrade
+from rollcall.store import connections, engine
 from support import builders, postgres
-
-
-@pytest.fixture
-async def own_store(own_server: postgres.Server) -> AsyncIterator[engine.Database]:
-    await upgrade.upgrade(own_server.dsn())
-    store = engine.Database(own_server.tcp_dsn(), application_name="tests")
-    yield store
-    await store.close()
 
 
 async def test_a_stopped_postgres_is_told_at_once_and_its_return_is_noticed(

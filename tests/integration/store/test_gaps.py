@@ -1,6 +1,5 @@
 """Stretches of time told as one row."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -32,7 +31,7 @@ async def test_a_gap_comes_back_as_it_was_saved(store: engine.Database) -> None:
     async with store.transaction() as unit:
         await unit.gaps.save(gap())
 
-        assert await unit.gaps.latest(JOB.id) == gap()
+        assert await unit.gaps.of(JOB.id, AT, AT + 9 * HOUR) == [gap()]
 
 
 async def test_saving_it_again_updates_it(store: engine.Database) -> None:
@@ -93,15 +92,3 @@ async def test_an_open_gap_reaches_on(store: engine.Database) -> None:
         await unit.gaps.save(going_on)
 
         assert await unit.gaps.of(JOB.id, AT + 900 * HOUR, AT + 901 * HOUR) == [going_on]
-
-
-async def test_the_latest_is_the_one_that_began_last(store: engine.Database) -> None:
-    newest = gap(7, 8)
-    async with store.transaction() as unit:
-        assert await unit.gaps.latest(JOB.id) is None
-        await unit.gaps.save(gap(5, 6))
-        await unit.gaps.save(newest)
-        await unit.gaps.save(gap(6, 7))
-        await unit.gaps.save(replace(newest, cronjob_id=builders.job("other").id, from_at=AT))
-
-        assert await unit.gaps.latest(JOB.id) == newest

@@ -27,7 +27,7 @@ async def of_slot(
     store: engine.Database, slot_at: datetime = builders.SLOT_AT
 ) -> executions.Execution | None:
     async with store.transaction() as unit:
-        return await unit.ledger.of_slot(JOB.id, slot_at)
+        return (await unit.ledger.of_slots([(JOB.id, slot_at)])).get((JOB.id, slot_at))
 
 
 @pytest.mark.parametrize("status", Status)
@@ -126,7 +126,7 @@ async def test_who_reads_to_decide_makes_the_next_reader_wait(store: engine.Data
         return await of_slot(store)
 
     async with store.transaction() as first:
-        await first.ledger.of_slot(JOB.id, builders.SLOT_AT)
+        await first.ledger.of_slots([(JOB.id, builders.SLOT_AT)])
         reading = asyncio.create_task(read())
         await asyncio.sleep(0.1)
         assert not reading.done()
@@ -143,7 +143,7 @@ async def test_two_processes_that_record_one_slot_at_once_leave_the_furthest(
 
     async def judge() -> None:
         async with store.transaction() as late:
-            assert await late.ledger.of_slot(JOB.id, builders.SLOT_AT) is None
+            assert not await late.ledger.of_slots([(JOB.id, builders.SLOT_AT)])
             read_nothing.set()
             await late.ledger.save(missed)  # waits for the other's insert
 

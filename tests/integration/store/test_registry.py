@@ -257,6 +257,27 @@ async def test_a_new_rhythm_asks_for_a_look_and_an_old_one_does_not(
     assert (await register(store, job)).next_check_at == clock.now
 
 
+@pytest.mark.parametrize(
+    ("generation", "learned"), [(3, True), (2, False)], ids=["newer", "read before our apply"]
+)
+async def test_what_was_read_of_a_cronjob_counts_only_if_it_is_newer_than_what_was_applied(
+    store: engine.Database, *, generation: int, learned: bool
+) -> None:
+    job = builders.job()
+    await register(store, job)
+    await apply(store, job, builders.revision(generation=2))
+    read = builders.revision(generation=generation, suspended=True)
+    async with store.transaction() as unit:
+        await unit.registry.learned(job.id, read)
+    assert [one.suspended for one in await revisions(store, job)][-1] is learned
+
+
+async def test_nothing_is_learned_of_an_unknown_job(store: engine.Database) -> None:
+    async with store.transaction() as unit:
+        await unit.registry.learned(builders.job().id, builders.revision())
+    assert await revisions(store, builders.job()) == []
+
+
 async def test_an_apply_for_an_unknown_job_is_refused(store: engine.Database) -> None:
     with pytest.raises(errors.NotFound):
         await apply(store, builders.job(), builders.revision())

@@ -41,7 +41,7 @@ async def save(store: engine.Database, *runs: executions.Execution) -> None:
             event = executions.Event(at=one.slot_at, source="pod", reason="Started", message="")
             await unit.events.record(one, [event])
             pod = builders.attempt(f"pod-of-{one.id}", job_uid=one.job_uid or "none")
-            await unit.attempts.observe(one, [pod])
+            await unit.attempts.observe({one: [pod]})
 
 
 async def count(store: engine.Database, table: str) -> int:

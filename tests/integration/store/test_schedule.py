@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from rollcall.core import health
@@ -133,9 +134,12 @@ async def test_a_look_is_brought_forward_and_never_moved_back(
     assert sooner.next_check_at == clock.now + 2 * MINUTE
 
 
-async def test_a_request_during_a_look_survives_its_outcome(store: engine.Database) -> None:
+@pytest.mark.parametrize("before", [MINUTE, timedelta()], ids=["earlier", "due already"])
+async def test_a_request_during_a_look_survives_its_outcome(
+    store: engine.Database, before: timedelta
+) -> None:
     (row,) = await register(store, "report")
-    requested_at = row.next_check_at - MINUTE
+    requested_at = row.next_check_at - before
 
     async def request() -> None:
         async with store.transaction() as other:

@@ -19,7 +19,7 @@ async def run(
     await unit.ledger.save(row)
     if row.job_uid:
         pod = f"pod-{minutes_ago}"
-        await unit.attempts.observe(row, [builders.attempt(pod, created_at=row.slot_at)])
+        await unit.attempts.observe({row: [builders.attempt(pod, created_at=row.slot_at)]})
         if heard:
             await unit.attempts.heard([(pod, row.slot_at + MINUTE / 2)])
 

@@ -198,9 +198,15 @@ WRONG = {
         ("* * * * *", "--from", "today"),
         "argument --from: 'today' is no time; write it like 2026-03-28T12:00Z or 2026-03-28",
     ),
+    "a moment before there were clusters": (
+        ("* * * * *", "--from", "1969-12-31"),
+        "argument --from: '1969-12-31' is no time between the years 1970 and 9899",
+    ),
+    "a moment near the end of all calendars": (("* * * * *", "--from", "9999-12-31"), "and 9899"),
     "no slots": (("* * * * *", "-n", "0"), "argument -n: '0' is no number from 1 to 1000"),
     "too many slots": (("* * * * *", "-n", "1001"), "argument -n: '1001' is no number"),
     "a number in words": (("* * * * *", "-n", "ten"), "argument -n: 'ten' is no number"),
+    "a number in other digits": (("* * * * *", "-n", "٣"), "argument -n: '٣' is no number"),
 }
 
 

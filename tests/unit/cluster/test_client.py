@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 
 from rollcall.cluster import client
 from rollcall.core import errors
@@ -125,3 +126,12 @@ async def test_a_quota_is_no_right_and_is_asked_once() -> None:
     with pytest.raises(errors.Refused):
         await kube.create("/pods", {})
     assert kube.asked == ["POST /pods"]
+
+
+async def test_each_request_is_counted_also_one_that_fails() -> None:
+    asked: list[str] = []
+    configuration = Configuration(host="http://127.0.0.1:1")  # nobody listens there
+    async with client.KubeClient(configuration, on_request=asked.append) as kube:
+        with pytest.raises(errors.ClusterUnavailable):
+            await kube.get("/api")
+    assert asked == ["GET"]

@@ -25,7 +25,8 @@ async def test_what_does_not_exist_is_none(kube: FakeKube) -> None:
 
 async def test_what_exists_is_read(kube: FakeKube) -> None:
     kube.put(paths.job("team", "minutely-29926853"), podbodies.job())
-    kube.put(paths.cronjob("team", "a"), {"metadata": {"name": "a"}, "spec": {"suspend": True}})
+    suspended = {"metadata": {"name": "a"}, "spec": {"schedule": "@daily", "suspend": True}}
+    kube.put(paths.cronjob("team", "a"), suspended)
     reads = evidence.Evidence(kube=kube)
     job = await reads.job("team", "minutely-29926853")
     cronjob = await reads.cronjob("team", "a")
@@ -33,6 +34,8 @@ async def test_what_exists_is_read(kube: FakeKube) -> None:
     assert job.job_uid == podbodies.JOB_UID
     assert cronjob
     assert cronjob.suspended
+    assert cronjob.revision
+    assert (cronjob.revision.schedule, cronjob.revision.suspended) == ("@daily", True)
 
 
 async def test_a_job_of_somebody_else_is_none(kube: FakeKube) -> None:

@@ -1,12 +1,15 @@
 """How kopf is used: as an informer that writes nothing."""
 
+import asyncio
+import contextlib
 import logging
 from typing import cast
 
 import kopf
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 
-from rollcall.cluster import handlers, intake
+from rollcall.cluster import client, handlers, intake
 from rollcall.cluster.seen import Kind
 from support.fakekube import Object
 
@@ -79,3 +82,19 @@ def test_an_upgrade_of_the_control_plane_is_waited_for() -> None:
     networking = handlers.settings().networking
     assert isinstance(networking.error_backoffs, tuple)
     assert 240 <= sum(networking.error_backoffs) <= 360
+
+
+async def test_who_watches_hears_that_it_closes(
+    watch: handlers.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(_context: str | None) -> Configuration:
+        return Configuration(host="http://127.0.0.1:1")
+
+    monkeypatch.setattr(client, "configure", nobody)
+    stop, closed = asyncio.Event(), asyncio.Event()
+    stop.set()
+    running = asyncio.create_task(watch.run(stop, closing=closed.set))
+    await closed.wait()
+    running.cancel()  # kopf waits for what hangs, and here nothing does
+    with contextlib.suppress(asyncio.CancelledError):
+        await running

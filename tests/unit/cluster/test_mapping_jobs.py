@@ -35,7 +35,6 @@ def test_a_job_is_read_with_its_slot_and_owners() -> None:
         job_started_at=second(0),
         suspended=False,
         decided=None,
-        finished=False,
         ended_at=None,
         reason=None,
         message=None,
@@ -84,16 +83,16 @@ DECIDED_BADLY = condition("FailureTarget", "DeadlineExceeded", "too slow", secon
 
 
 @pytest.mark.parametrize(
-    ("conditions", "decided", "finished", "ended", "reason"),
+    ("conditions", "decided", "ended", "reason"),
     [
-        ([], None, False, None, None),
-        ([DECIDED_WELL], "succeeded", False, 6, "CompletionsReached"),
-        ([DECIDED_WELL, COMPLETE], "succeeded", True, 8, "CompletionsReached"),
-        ([DECIDED_BADLY], "failed", False, 7, "DeadlineExceeded"),
-        ([DECIDED_BADLY, FAILED], "failed", True, 9, "BackoffLimitExceeded"),
-        ([{**FAILED, "status": "False"}], None, False, None, None),
-        ([{**FAILED, "status": "Unknown"}], None, False, None, None),
-        ([condition("Suspended", "JobSuspended")], None, False, None, None),
+        ([], None, None, None),
+        ([DECIDED_WELL], "succeeded", 6, "CompletionsReached"),
+        ([DECIDED_WELL, COMPLETE], "succeeded", 8, "CompletionsReached"),
+        ([DECIDED_BADLY], "failed", 7, "DeadlineExceeded"),
+        ([DECIDED_BADLY, FAILED], "failed", 9, "BackoffLimitExceeded"),
+        ([{**FAILED, "status": "False"}], None, None, None),
+        ([{**FAILED, "status": "Unknown"}], None, None, None),
+        ([condition("Suspended", "JobSuspended")], None, None, None),
     ],
     ids=["none", "met", "complete", "target", "failed", "false", "unknown", "suspended"],
 )
@@ -101,13 +100,12 @@ def test_the_verdict_is_in_the_conditions(
     conditions: list[Object],
     decided: str | None,
     *,
-    finished: bool,
     ended: int | None,
     reason: str | None,
 ) -> None:
     job = read(podbodies.job(conditions=conditions))
     assert (job.decided.value if job.decided else None) == decided
-    assert (job.finished, job.reason) == (finished, reason)
+    assert job.reason == reason
     assert job.ended_at == (second(ended) if ended else None)
 
 

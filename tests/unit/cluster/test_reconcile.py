@@ -11,7 +11,7 @@ import pytest
 from rollcall import config
 from rollcall.cluster import events, inventory, outcomes, paths, reconcile
 from rollcall.core import errors, ids, policies
-from support.clocks import Clock
+from support.clocks import START, Clock
 from support.fakekube import NOW, FakeKube, Object, edited
 from support.memorystore import MemoryStore
 from support.trackedcronjobs import UID, tracked
@@ -79,9 +79,9 @@ class World:
         """Let somebody create or change the TrackedCronJob."""
         self.known.put(self.kube.put(TRACKED, body))
 
-    def edit(self, *, manager: str, **spec: object) -> None:
+    def edit(self, *, manager: str, at: str = NOW, **spec: object) -> None:
         """Let somebody change the CronJob by hand."""
-        changed = edited(self.kube.objects[CRONJOB], manager=manager, at=NOW, **spec)
+        changed = edited(self.kube.objects[CRONJOB], manager=manager, at=at, **spec)
         self.known.put_child(self.kube.put(CRONJOB, changed))
 
     async def settle(self) -> timedelta | None:
@@ -210,6 +210,19 @@ async def test_a_fight_over_the_cronjob_is_slowed_down(world: World) -> None:
     await world.settle()
     assert world.cronjob["spec"]["schedule"] == "30 2 * * *"
     assert world.said() == ["Reverted"]  # within five minutes once
+
+
+async def test_a_hand_suspension_counts_from_its_own_time_whatever_we_apply_later(
+    world: World,
+) -> None:
+    await settled(world)
+    for entry in world.cronjob["metadata"]["managedFields"]:
+        entry["time"] = "2026-03-02T09:00:00Z"
+    world.edit(manager="alice", at="2026-03-02T10:00:00Z", suspend=True)
+    world.wish(tracked(generation=2, job={"backoffLimit": 1}))
+    await world.settle()
+    revision = world.store.revisions[-1].revision
+    assert (revision.suspended, revision.effective_from.hour) == (True, 10)
 
 
 async def test_a_hand_suspension_stays_and_shows_who_did_it(world: World) -> None:
@@ -401,6 +414,24 @@ async def test_a_cronjob_that_asks_for_it_is_taken_over_in_place(world: World) -
     assert world.said() == ["Adopted"]
     managers = [one["manager"] for one in world.cronjob["metadata"]["managedFields"]]
     assert sorted(managers) == ["kubectl", "rollcall"]
+
+
+async def test_nothing_is_expected_of_an_adopted_cronjob_before_it_was_taken_over(
+    world: World,
+) -> None:
+    await settled(world)
+    before = copy.deepcopy(world.cronjob)
+    before["metadata"] |= {
+        "ownerReferences": [],
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "managedFields": [],
+    }
+    world.kube.objects[CRONJOB] = before
+    world.store.rows.clear()
+    world.restart()
+    world.wish(tracked(generation=2, job={"backoffLimit": 1}))
+    await world.settle()
+    assert world.store.revisions[-1].revision.effective_from == START
 
 
 async def test_a_deleted_cronjob_is_made_again(world: World) -> None:

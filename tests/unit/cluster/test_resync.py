@@ -142,6 +142,20 @@ def world() -> World:
     return World()
 
 
+async def test_an_object_that_cannot_be_taken_in_keeps_no_other_out(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise TypeError("a Job nobody thought of")
+
+    monkeypatch.setattr(world.inbox, "job", fail)
+    world.kube.put(JOB, podbodies.job())
+    world.kube.put(POD, podbodies.pod())
+    await world.sync.run_once()
+    assert [attempt.pod_name for _, attempt in world.inbox.pods] == ["minutely-29926853-ds2c2"]
+    assert "an object could not be taken in" in caplog.messages
+
+
 async def test_the_first_list_takes_everything_in_and_counts_nothing(world: World) -> None:
     await started(world)
     assert list(world.inbox.jobs) == [podbodies.JOB_UID]
@@ -178,7 +192,7 @@ async def test_what_no_watch_delivered_is_taken_in_and_counted(world: World) -> 
     world.kube.put(JOB, podbodies.job(conditions=[podbodies.condition("Complete", "X")]))
     await world.sync.run_once()
     assert world.asked == [KEY]
-    assert world.inbox.jobs[podbodies.JOB_UID].finished
+    assert world.inbox.jobs[podbodies.JOB_UID].decided
     assert world.corrections == [("trackedcronjobs", 1), ("jobs", 1)]
     await world.sync.run_once()
     assert len(world.corrections) == 2
@@ -299,7 +313,7 @@ async def test_the_tracked_container_is_the_one_that_the_job_names(world: World)
 async def test_a_deleted_job_leaves_its_last_reading_and_a_hint(world: World) -> None:
     last = podbodies.job(conditions=[podbodies.condition("Complete", "X")])
     world.door.gone(Kind.JOB, last)
-    assert world.inbox.readings[0].finished
+    assert world.inbox.readings[0].decided
     assert world.inbox.gone == [podbodies.JOB_UID]
 
 

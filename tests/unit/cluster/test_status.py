@@ -273,3 +273,29 @@ def test_only_a_difference_is_worth_a_write() -> None:
     assert status.differs(built, {**stored, "active": ["gone"]})
     later = build(ledger=summary(), before=stored, now=NOW + timedelta(days=1))
     assert not status.differs(later, stored)
+
+
+RUNNING = builders.execution(status=executions.Status.RUNNING)
+PENDING = builders.execution(status=executions.Status.PENDING, started_at=None)
+STUCK = replace(PENDING, reason="ImagePullBackOff")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "is_news"),
+    [
+        pytest.param(summary(last=RUNNING), False, id="nothing"),
+        pytest.param(summary(ports.JobState(next_slot_at=NOW), last=RUNNING), False, id="a time"),
+        pytest.param(summary(last=RUNNING, unheard=3), True, id="another condition"),
+        pytest.param(summary(last=PENDING), False, id="a run that has only begun"),
+        pytest.param(summary(last=STUCK), True, id="a run that cannot start"),
+        pytest.param(summary(ports.JobState(health=health.Health.FAILING)), True, id="health"),
+    ],
+)
+def test_news_is_what_somebody_waits_for(ledger: ports.Summary, *, is_news: bool) -> None:
+    stored = present(build(ledger=summary(last=RUNNING)))
+    assert status.is_news(build(ledger=ledger, before=stored), stored) is is_news
+
+
+def test_how_many_runs_were_not_heard_is_no_news() -> None:
+    stored = present(build(ledger=summary(unheard=1)))
+    assert not status.is_news(build(ledger=summary(unheard=2), before=stored), stored)

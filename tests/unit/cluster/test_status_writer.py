@@ -42,14 +42,14 @@ class World:
             clock=lambda: START + timedelta(seconds=asyncio.get_running_loop().time()),
         )
 
-    def becomes(self, word: health.Health) -> None:
+    def becomes(self, word: health.Health, last_schedule_at: datetime | None = None) -> None:
         """Let the ledger say something else."""
         row = ports.JobRow(
             job=builders.job(),
             cronjob_uid=None,
             generation=None,
             spec_hash=None,
-            state=ports.JobState(health=word),
+            state=ports.JobState(health=word, last_schedule_at=last_schedule_at),
             deleted_at=None,
             next_check_at=START,
         )
@@ -130,12 +130,12 @@ def test_many_changes_are_few_writes() -> None:
     play(scenario)
 
 
-def test_a_change_is_written_two_seconds_later_and_the_next_five_after_it() -> None:
+def test_a_change_is_written_four_seconds_later_and_the_next_five_after_it() -> None:
     async def scenario() -> None:
         world = World()
         task = asyncio.create_task(world.writer.run())
         world.writer.touch(ID)
-        await asyncio.sleep(1.9)
+        await asyncio.sleep(3.9)
         assert world.kube.writes() == []
         await asyncio.sleep(0.2)
         assert world.kube.writes() == [WRITE]
@@ -145,6 +145,35 @@ def test_a_change_is_written_two_seconds_later_and_the_next_five_after_it() -> N
         assert world.kube.writes() == []
         await asyncio.sleep(1)
         assert world.kube.writes() == [WRITE]
+        task.cancel()
+
+    play(scenario)
+
+
+def test_details_come_with_the_next_news_or_ten_seconds_later() -> None:
+    async def scenario() -> None:
+        world = World()
+        task = asyncio.create_task(world.writer.run())
+        world.becomes(health.Health.HEALTHY)
+        world.writer.touch(ID)
+        await asyncio.sleep(10)
+        world.kube.writes()
+
+        world.becomes(health.Health.HEALTHY, last_schedule_at=START)
+        world.writer.touch(ID)
+        await asyncio.sleep(9)
+        assert world.kube.writes() == []
+        world.becomes(health.Health.HEALTHY, last_schedule_at=START + timedelta(minutes=1))
+        world.writer.touch(ID)
+        await asyncio.sleep(6)
+        assert world.kube.writes() == [WRITE]
+        assert world.status["lastScheduleTime"] == "2026-03-02T12:01:00Z"
+
+        world.becomes(health.Health.FAILING, last_schedule_at=START)
+        world.writer.touch(ID)
+        await asyncio.sleep(6)
+        assert world.kube.writes() == [WRITE]
+        assert world.status["lastScheduleTime"] == "2026-03-02T12:00:00Z"
         task.cancel()
 
     play(scenario)

@@ -16,12 +16,16 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
+def rhythm(schedule: str, **times: Any) -> slots.Rhythm:  # noqa: ANN401 - begin_at, end_at
+    begin = {"begin_at": builders.CREATED_AT}
+    return slots.Rhythm(schedule=schedule, time_zone="Etc/UTC", **begin | times)
+
+
 def facts(*recent: executions.Execution, **changes: object) -> findings.Facts:
     values: dict[str, Any] = {
         "now": AT,
         "policy": policies.read({}, policies.defaults()),
-        "schedule": "0 * * * *",
-        "time_zone": "Etc/UTC",
+        "rhythms": [rhythm("0 * * * *")],
         "concurrency": "Allow",
         "suspended": False,
         "recent": recent,
@@ -155,8 +159,25 @@ def test_below_the_threshold_nothing_is_found() -> None:
 
 
 def test_a_schedule_without_a_gap_has_no_automatic_limit() -> None:
-    never = facts(schedule="0 0 30 2 *", last_success_at=AT - 1000 * HOUR)
+    never = facts(rhythms=[rhythm("0 0 30 2 *")], last_success_at=AT - 1000 * HOUR)
     assert rules.check(never)[Kind.STALE] == findings.NOTHING
+
+
+def edited(earlier: str, later: str) -> findings.Facts:
+    """Build a job whose schedule was edited an hour ago, and whose last success was before that."""
+    at = AT - HOUR
+    both = [rhythm(earlier, end_at=at), rhythm(later, begin_at=at)]
+    return facts(rhythms=both, last_success_at=AT - 2 * HOUR)
+
+
+def test_an_edit_makes_no_job_stale_and_what_comes_after_it_does() -> None:
+    assert found(Kind.STALE, edited("@daily", "*/30 * * * *")) == (Severity.CRITICAL, "NoSuccess")
+    assert again(Kind.STALE, edited("@daily", "@hourly")) == HOUR
+    assert again(Kind.STALE, edited("@hourly", "@daily")) == 47 * HOUR
+
+
+def test_an_edit_does_not_mend_what_was_stale() -> None:
+    assert found(Kind.STALE, edited("* * * * *", "@daily")) == (Severity.CRITICAL, "NoSuccess")
 
 
 def test_a_late_slot_without_a_job_says_what_keeps_it_from_starting() -> None:

@@ -22,7 +22,7 @@ EXPRESSIONS = {
     ),
     "separators that only Python takes for space": (
         "*\x1c*\x1d*\x1e*\x1f*",
-        rf"schedule: '*\x1c*\x1d*\x1e*\x1f*' has 1 fields, {FIVE}",
+        rf"schedule: '*\x1c*\x1d*\x1e*\x1f*' has 1 field, {FIVE}",
     ),
     "@every": ("@every 5m", EVERY),
     "@every without a duration": ("@every", EVERY),

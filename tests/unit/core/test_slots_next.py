@@ -26,3 +26,19 @@ def test_neither_has_a_job_that_was_never_applied() -> None:
 def test_no_slot_is_expected_of_a_time_without_ticks() -> None:
     yearly = [builders.revision(schedule="@yearly")]
     assert list(slots.expected(yearly, after=AT, until=AT + 24 * HOUR)) == []
+
+
+def test_a_rhythm_lasts_until_other_ticks_come_whatever_else_changes() -> None:
+    edits = [
+        builders.revision(schedule="@daily"),
+        builders.revision(schedule="@hourly", effective_from=AT),
+        builders.revision(schedule="@hourly", suspended=True, effective_from=AT + HOUR),
+        builders.revision(schedule="@daily", effective_from=AT + 2 * HOUR),
+    ]
+    found = [(one.schedule, one.begin_at, one.end_at) for one in slots.rhythms(edits)]
+    assert found == [
+        ("@daily", builders.CREATED_AT, AT),
+        ("@hourly", AT, AT + 2 * HOUR),
+        ("@daily", AT + 2 * HOUR, None),
+    ]
+    assert slots.rhythms([]) == []

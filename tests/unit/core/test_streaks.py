@@ -21,6 +21,11 @@ def test_successes_are_counted_since_the_last_failure_or_miss() -> None:
     assert streaks.successes_in_a_row([run(), *good]) == 0
 
 
+def test_a_failure_by_hand_ends_no_row_of_successes() -> None:
+    by_hand = run(0, trigger=Trigger.MANUAL)
+    assert streaks.successes_in_a_row([by_hand, run(1, Status.SUCCEEDED), run(2)]) == 1
+
+
 def test_neutral_ends_neither_count_nor_end_the_row() -> None:
     runs = [run(), run(1, Status.CANCELLED), run(2, Status.SKIPPED), run(3)]
     assert streaks.failures_in_a_row(runs) == [runs[0], runs[3]]

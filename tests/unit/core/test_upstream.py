@@ -118,7 +118,7 @@ WRITERS = [
     "core/endings.py",
     "core/observations.py",
     "core/slots.py",
-    "core/stories.py",
+    "core/pod_events.py",
     "core/verdicts.py",
     "cluster/mapping.py",
     "cluster/podstatus.py",

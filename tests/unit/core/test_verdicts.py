@@ -71,8 +71,32 @@ def test_without_forbid_a_running_job_excuses_nothing(concurrency: str) -> None:
 
 
 def test_a_run_that_ended_within_the_slot_excuses_nothing() -> None:
-    said = verdict(cronjob=reading(), runs=(blocker(AT + FIVE - SECOND),))
+    said = verdict(cronjob=reading(), runs=(blocker(AT + FIVE - 11 * SECOND),))
     assert said == (Status.MISSED, "NotStarted")
+
+
+def test_a_run_that_ended_too_late_for_the_controller_to_notice_held_the_slot() -> None:
+    said = verdict(cronjob=reading(), runs=(blocker(AT + FIVE - 10 * SECOND),))
+    assert said == (Status.SKIPPED, "ForbidConcurrent")
+
+
+def test_a_run_that_is_decided_holds_slots_while_the_controller_still_counts_it() -> None:
+    ending = builders.execution(slot_at=AT - FIVE, status=Status.FAILED, ended_at=AT - MINUTE)
+    assert ending.job_uid
+    counted = reading(active=frozenset({ending.job_uid}))
+    assert verdict(cronjob=counted, runs=(ending,)) == (Status.SKIPPED, "ForbidConcurrent")
+    assert verdict(cronjob=reading(), runs=(ending,)) == (Status.MISSED, "NotStarted")
+
+
+def test_a_run_of_which_nobody_saw_the_end_holds_no_slot() -> None:
+    lost = builders.execution(
+        slot_at=AT - FIVE,
+        status=Status.UNKNOWN,
+        job_uid="lost",
+        created_at=AT - FIVE,
+        ended_at=AT + DAY,  # when it was found to be gone
+    )
+    assert verdict(cronjob=reading(), runs=(lost,)) == (Status.MISSED, "NotStarted")
 
 
 def test_a_run_by_hand_holds_a_slot_only_if_the_controller_counts_it_as_active() -> None:

@@ -16,8 +16,8 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 
-def slot() -> slots.Slot:
-    return next(slots.expected([builders.revision()], after=AT - SECOND, until=AT))
+def slot(**rhythm: str) -> slots.Slot:
+    return next(slots.expected([builders.revision(**rhythm)], after=AT - SECOND, until=AT))
 
 
 def reading(**changes: object) -> slots.CronJobReading:
@@ -64,6 +64,29 @@ def test_what_may_have_come_and_gone_while_we_were_blind_is_unknown(
     assert seen(blind, kept_since) is status
 
 
+@pytest.mark.parametrize(
+    ("until", "last_schedule_at", "status"),
+    [
+        (timedelta(), AT + DAY, Status.UNKNOWN),
+        (-SECOND, AT + DAY, Status.MISSED),
+        (timedelta(), AT - FIVE, Status.MISSED),
+    ],
+    ids=["it may have been replaced", "we saw it waiting", "nothing was started"],
+)
+def test_under_replace_a_job_may_go_while_we_are_blind_for_a_moment(
+    until: timedelta, last_schedule_at: datetime, status: Status
+) -> None:
+    replacing = slot(concurrency="Replace")
+    end = replacing.startable_until
+    period = blindness.Blind(from_at=end - MINUTE, until_at=end + until)
+    found = verdicts.evidence(
+        cronjob=reading(last_schedule_at=last_schedule_at), sight=blindness.Sight(blind=[period])
+    )
+    said = verdicts.judge(replacing, found)
+    assert said
+    assert said.status is status
+
+
 def test_a_cronjob_that_started_nothing_since_proves_the_miss() -> None:
     cronjob = reading(last_schedule_at=AT - FIVE)
     assert seen(LONG, AT + SECOND, cronjob) is Status.MISSED
@@ -82,8 +105,8 @@ def test_blindness_that_touches_no_minute_of_the_slot_hides_nothing() -> None:
 NOW = AT + DAY
 
 
-def ended(minutes: int, status: Status) -> executions.JobObservation:
-    return builders.observation(created_at=AT + minutes * MINUTE, decided=status)
+def ended(minutes: int, status: Status, **changes: str) -> executions.JobObservation:
+    return builders.observation(created_at=AT + minutes * MINUTE, decided=status, **changes)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +117,24 @@ def ended(minutes: int, status: Status) -> executions.JobObservation:
         ([], {"keeps_for": 900 * SECOND}, NOW - 900 * SECOND),
         ([ended(3, Status.SUCCEEDED), ended(1, Status.SUCCEEDED)], {}, AT - 30 * DAY),
         ([ended(minute, Status.SUCCEEDED) for minute in (3, 1, 2)], {}, AT + MINUTE),
+        (
+            [ended(1, Status.FAILED, owner_uid="earlier"), ended(4, Status.FAILED)],
+            {},
+            AT + 4 * MINUTE,
+        ),
         ([ended(4, Status.FAILED), ended(1, Status.SUCCEEDED)], {}, AT + 4 * MINUTE),
         ([], {"keeps_failed": 0}, NOW),
     ],
-    ids=["nothing", "the CronJob's making", "ttl", "below limits", "succeeded", "failed", "none"],
+    ids=[
+        "nothing",
+        "the CronJob's making",
+        "ttl",
+        "below limits",
+        "succeeded",
+        "left over",
+        "failed",
+        "none",
+    ],
 )
 def test_since_when_every_job_still_exists(
     jobs: list[executions.JobObservation], changes: dict[str, Any], since: datetime | None

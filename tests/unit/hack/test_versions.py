@@ -44,3 +44,15 @@ def test_kubectl_may_be_one_minor_version_away(found: tuple[int, ...], *, fits: 
 )
 def test_helm_must_be_of_the_same_major_version(found: tuple[int, ...], *, fits: bool) -> None:
     assert versions.helm_fits(found) is fits
+
+
+@pytest.mark.parametrize(
+    ("found", "fits"),
+    [
+        pytest.param((0, 8, 3), True, id="same minor"),
+        pytest.param((0, 9, 0), False, id="newer minor"),
+        pytest.param((), False, id="unknown"),
+    ],
+)
+def test_kwok_must_be_of_the_same_minor_version(found: tuple[int, ...], *, fits: bool) -> None:
+    assert versions.kwok_fits(found) is fits

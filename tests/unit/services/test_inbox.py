@@ -16,8 +16,13 @@ QUOTA = upstream.Cause(reason="QuotaExceeded", message="exceeded quota: pods")
 
 
 @pytest.fixture
-def box() -> inbox.Inbox:
-    return inbox.Inbox(clocks.Clock())
+def clock() -> clocks.Clock:
+    return clocks.Clock()
+
+
+@pytest.fixture
+def box(clock: clocks.Clock) -> inbox.Inbox:
+    return inbox.Inbox(clock)
 
 
 def job(**changes: Any) -> executions.JobObservation:  # noqa: ANN401 - fields of an observation
@@ -113,3 +118,33 @@ def test_what_events_said_is_out_of_date_with_a_pod(box: inbox.Inbox) -> None:
     box.pod("tracked", builders.attempt())
     box.blocked(one, QUOTA)
     assert box.take(10)["job-1"].obstacle is None
+
+
+def test_a_pod_that_comes_before_its_job_waits_for_it(box: inbox.Inbox) -> None:
+    box.pod("tracked", builders.attempt())
+    assert (list(box.take(10)), box.oldest()) == ([], None)
+    box.job(job())
+    assert list(box.take(10)["job-1"].pods) == ["pod-1"]
+
+
+def test_pods_that_outlive_their_job_are_forgotten(box: inbox.Inbox, clock: clocks.Clock) -> None:
+    box.job(job())
+    box.deleted("job-1")
+    box.written("job-1", box.take(10)["job-1"].news)
+    box.pod("tracked", builders.attempt(ended_at=AT))
+    clock.advance(inbox.PARKED_FOR + SECOND)
+    box.pod("tracked", builders.attempt("pod-2", job_uid="job-2"))
+    box.job(job())
+    assert box.take(10)["job-1"].pods == {}
+
+
+def test_a_vanished_job_of_which_only_the_store_knows_waits_as_long_as_it_is_not_settled(
+    box: inbox.Inbox, clock: clocks.Clock
+) -> None:
+    box.vanished("job-1")
+    since = clock()
+    clock.advance(SECOND)
+    box.vanished("job-1")
+    assert box.oldest() == since
+    box.settled(box.unseen())
+    assert box.oldest() is None

@@ -17,7 +17,9 @@ class World:
 
     def __init__(self) -> None:
         self.clear = True
+        self.store_away = False
         self.asked = 0
+        self.are_due = [FIRST, SECOND, THIRD]
         self.looked: list[UUID] = []
         self.postponed: dict[UUID, timedelta] = {}
         self.faults: dict[UUID, Exception] = {}
@@ -37,7 +39,7 @@ class World:
     async def due(self, cluster: str, limit: int) -> list[UUID]:
         assert (cluster, limit) == ("test", sweep.AT_ONCE)
         self.asked += 1
-        return [FIRST, SECOND, THIRD]
+        return self.are_due
 
     async def evaluate(self, cronjob_id: UUID) -> None:
         self.looked.append(cronjob_id)
@@ -45,6 +47,8 @@ class World:
             raise self.faults[cronjob_id]
 
     async def postpone(self, cronjob_id: UUID, by: timedelta) -> None:
+        if self.store_away:
+            raise errors.StoreUnavailable("no answer")
         self.postponed[cronjob_id] = by
 
 
@@ -70,9 +74,31 @@ async def test_a_job_that_cannot_be_evaluated_is_put_off_and_stops_no_other() ->
     assert world.postponed == {FIRST: sweep.POISONED_FOR}
 
 
+async def test_a_job_that_cannot_even_be_put_off_stops_no_other() -> None:
+    world = World()
+    world.faults[FIRST] = ValueError("a spec nobody thought of")
+    world.store_away = True
+    await world.sweep.sweep()
+    assert sorted(world.looked) == [FIRST, SECOND, THIRD]
+
+
 async def test_a_dependency_that_is_away_does_not_put_a_job_off() -> None:
     world = World()
     world.faults[SECOND] = errors.ClusterUnavailable("no answer")
     await world.sweep.sweep()
     assert sorted(world.looked) == [FIRST, SECOND, THIRD]
     assert world.postponed == {}
+
+
+async def test_as_much_as_fits_into_one_sweep_means_that_more_may_be_due() -> None:
+    world = World()
+    assert not await world.sweep.sweep()
+    world.are_due = [UUID(int=number) for number in range(sweep.AT_ONCE)]
+    assert await world.sweep.sweep()
+
+
+async def test_after_a_look_that_failed_the_next_sweep_takes_its_time() -> None:
+    world = World()
+    world.are_due = [UUID(int=number) for number in range(sweep.AT_ONCE)]
+    world.faults[FIRST] = errors.ClusterUnavailable("no answer")
+    assert not await world.sweep.sweep()

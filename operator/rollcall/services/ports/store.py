@@ -4,7 +4,7 @@ Everything inside one `Transaction` is committed together or not at all; `Transa
 database's clock, which all deadlines use.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -18,6 +18,7 @@ from rollcall.services.ports.values import (
     JobState,
     Notification,
     Outcome,
+    SlotKey,
     Started,
     Summary,
     TrackedJob,
@@ -38,11 +39,17 @@ class Registry(Protocol):
     async def applied(self, cronjob_id: UUID, applied: Applied) -> None:
         """Keep what was applied; a revision is added only if the rhythm differs from the last."""
 
+    async def learned(self, cronjob_id: UUID, revision: slots.Revision) -> None:
+        """Keep what was read of the CronJob, if it is newer than what was applied."""
+
     async def mark_deleted(self, cronjob_id: UUID, at: datetime) -> None:
         """Close the row; its history stays."""
 
     async def owner(self, cronjob_id: UUID) -> str | None:
         """Return the UID of the CronJob as applied; None without one, or for a deleted job."""
+
+    async def owners(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, str]:
+        """Return the same for many; those that have none are left out."""
 
     async def registered(self, cluster: str) -> Sequence[JobRow]:
         """Return all rows of this cluster that are not deleted."""
@@ -67,8 +74,8 @@ class Schedule(Protocol):
 class Ledger(Protocol):
     """Executions."""
 
-    async def of_slot(self, cronjob_id: UUID, slot_at: datetime) -> executions.Execution | None:
-        """Return the slot's row (trigger schedule), if there is one."""
+    async def of_slots(self, slots: Collection[SlotKey]) -> Mapping[SlotKey, executions.Execution]:
+        """Return the rows of slots (trigger schedule); those that have none are left out."""
 
     async def of_job(self, slot_at: datetime, job_uid: str) -> executions.Execution | None:
         """Return the run of this Job, looked for at this slot time."""
@@ -101,7 +108,7 @@ class History(Protocol):
         """Return all open executions of this cluster, for the comparison with a full list."""
 
 
-class Surroundings(Protocol):
+class Neighbours(Protocol):
     """What the judge looks at around a job's slots."""
 
     async def runs_before(
@@ -130,9 +137,9 @@ class Attempts(Protocol):
     """Pods of executions, and who reports from them."""
 
     async def observe(
-        self, execution: executions.Execution, attempts: Sequence[executions.Attempt]
-    ) -> Sequence[executions.Attempt]:
-        """Insert or update these pods and return all of the execution's, oldest first."""
+        self, seen: Mapping[executions.Execution, Sequence[executions.Attempt]]
+    ) -> Mapping[UUID, Sequence[executions.Attempt]]:
+        """Insert or update these pods and return all of each execution's, oldest first."""
 
     async def identify(self, pod_uid: str) -> Identity | None:
         """Return whose pod this is."""
@@ -161,9 +168,6 @@ class Gaps(Protocol):
 
     async def of(self, cronjob_id: UUID, after: datetime, until: datetime) -> Sequence[slots.Gap]:
         """Return the gaps that reach into (after, until], oldest first."""
-
-    async def latest(self, cronjob_id: UUID) -> slots.Gap | None:
-        """Return the gap that began last."""
 
 
 class Incidents(Protocol):
@@ -216,7 +220,7 @@ class Transaction(Protocol):
     incidents: Incidents
     outbox: Outbox
     sight: Sight
-    surroundings: Surroundings
+    neighbours: Neighbours
 
     async def summary(self, cronjob_id: UUID) -> Summary | None:
         """Return what the job's status shows."""

@@ -12,6 +12,8 @@ from rollcall.core import executions, slots
 from rollcall.core.health import Health
 from rollcall.core.incidents import Incident
 
+SlotKey = tuple[UUID, datetime]  # of which cronjob, when
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedJob:

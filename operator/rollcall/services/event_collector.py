@@ -19,7 +19,7 @@ PODS = 2  # the newest of a run, beside its Job
 RETRY = 5.0  # seconds, while the API server or Postgres is away
 
 
-class Witness:
+class EventCollector:
     """Hears of changes, and adds to the story of those that went wrong."""
 
     def __init__(self, *, store: ports.Store, evidence: ports.Evidence) -> None:

@@ -48,8 +48,8 @@ _NEWEST_STARTED = (
 
 
 @dataclass(slots=True)
-class Surroundings:
-    """`ports.Surroundings` on one connection."""
+class Neighbours:
+    """`ports.Neighbours` on one connection."""
 
     connection: AsyncConnection
 

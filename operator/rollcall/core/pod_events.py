@@ -7,7 +7,7 @@ from rollcall.core.executions import Attempt, Event
 TOLD = 50  # pods of a run, the newest; all of them are kept as attempts
 
 
-def of_pods(attempts: Sequence[Attempt]) -> list[Event]:
+def of_attempts(attempts: Sequence[Attempt]) -> list[Event]:
     """Tell when the pods of a run started, when they ended, and why; in order of time.
 
     `attempts` are oldest first.

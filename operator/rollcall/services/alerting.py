@@ -17,7 +17,7 @@ from rollcall.services import ports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Updated:
     """What came of it: whether channels are told, whether anything changed, and what is open."""
 
     told: bool
@@ -25,20 +25,20 @@ class Kept:
     still_open: Sequence[incidents.Incident]
 
 
-class Keeper:
+class Alerting:
     """Brings incidents in line with findings."""
 
     def __init__(self, *, directory: ports.Directory, cluster: str) -> None:
         self._directory = directory
         self._cluster = cluster
 
-    async def keep(
+    async def update(
         self,
         transaction: ports.Transaction,
         job: ports.TrackedJob,
         facts: findings.Facts,
         checks: Mapping[policies.Kind, findings.Check],
-    ) -> Kept:
+    ) -> Updated:
         """Open, change, remind of and resolve what the findings ask for."""
         before = await transaction.incidents.open_of(job.id)
         found = {kind: check.finding for kind, check in checks.items() if check.finding}
@@ -60,7 +60,7 @@ class Keeper:
             if step:
                 changed = True
                 told |= await self._write(transaction, job, facts.policy.alerts, step, facts.recent)
-        return Kept(told=told, changed=changed, still_open=still_open)
+        return Updated(told=told, changed=changed, still_open=still_open)
 
     async def withdraw(
         self,

@@ -7,7 +7,7 @@ import pytest
 
 from rollcall.core import executions, slots
 from rollcall.core.executions import Status
-from rollcall.services import observe, witness
+from rollcall.services import event_collector, observe
 from support import builders
 
 
@@ -25,7 +25,7 @@ class Cluster:
 
 async def asked(*changes: observe.Change) -> list[str]:
     cluster = Cluster()
-    listening = witness.Witness(store=None, evidence=cluster)  # type: ignore[arg-type]
+    listening = event_collector.EventCollector(store=None, evidence=cluster)  # type: ignore[arg-type]
     for change in changes:
         listening.hear(change)
     await listening.ask()
@@ -74,8 +74,9 @@ async def test_beside_its_job_the_newest_pods_are_asked_about() -> None:
 
 async def test_of_very_many_runs_at_once_the_first_are_asked_about() -> None:
     many = [
-        change(RUNNING, FAILED, uid=f"job-{number}") for number in range(witness.LONGEST_QUEUE + 1)
+        change(RUNNING, FAILED, uid=f"job-{number}")
+        for number in range(event_collector.LONGEST_QUEUE + 1)
     ]
     found = await asked(*many, many[0])
-    assert len(found) == witness.LONGEST_QUEUE
+    assert len(found) == event_collector.LONGEST_QUEUE
     assert found[0] == "job-0"

@@ -33,9 +33,9 @@ async def test_the_active_jobs_that_started_last_come_first(store: engine.Databa
     async with store.transaction() as transaction:
         await transaction.registry.mark_deleted(gone.id, AT)
     async with store.transaction() as transaction:
-        found = await transaction.surroundings.newest_started(builders.CLUSTER, 10)
-        first = await transaction.surroundings.newest_started(builders.CLUSTER, 1)
-        elsewhere = await transaction.surroundings.newest_started("elsewhere", 10)
+        found = await transaction.neighbours.newest_started(builders.CLUSTER, 10)
+        first = await transaction.neighbours.newest_started(builders.CLUSTER, 1)
+        elsewhere = await transaction.neighbours.newest_started("elsewhere", 10)
     assert [(one.cronjob_id, one.slot_at) for one in found] == [
         (late.id, AT),
         (early.id, AT - MINUTE),
@@ -51,7 +51,7 @@ async def test_the_rhythm_in_force_is_the_one_applied_last(store: engine.Databas
     async with store.transaction() as transaction:
         await transaction.registry.applied(job.id, builders.applied(edited))
     async with store.transaction() as transaction:
-        [one] = await transaction.surroundings.newest_started(builders.CLUSTER, 10)
+        [one] = await transaction.neighbours.newest_started(builders.CLUSTER, 10)
     assert isinstance(one.revision, slots.Revision)
     assert one.revision == edited
 
@@ -69,7 +69,7 @@ async def test_earlier_runs_are_those_that_had_a_job_newest_first(store: engine.
         for row in rows:
             await transaction.ledger.save(row)
     async with store.transaction() as transaction:
-        before = await transaction.surroundings.runs_before(job.id, AT, 5)
-        newest = await transaction.surroundings.runs_before(job.id, AT, 1)
+        before = await transaction.neighbours.runs_before(job.id, AT, 5)
+        newest = await transaction.neighbours.runs_before(job.id, AT, 1)
     assert [run.slot_at for run in before] == [AT, AT - 2 * MINUTE]
     assert [run.slot_at for run in newest] == [AT]

@@ -1,0 +1,38 @@
+"""How a command prints: rows as columns that line up, safe to show in a terminal."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+_GAP = "  "
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print them; who reads our output may stop early, as `head` does."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        # Else Python would try to write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each row, and one more for each further line of its last cell.
+
+    Characters that a terminal would obey are written as escapes: programs choose what they say.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for *cells, last in rows:
+        ahead = "".join(
+            printable(cell).ljust(width) + _GAP
+            for cell, width in zip(cells, widths, strict=False)  # all but the last column's
+        )
+        first, *others = last.splitlines() or [""]
+        yield (ahead + printable(first)).rstrip()
+        yield from (" " * len(ahead) + printable(line) for line in others)
+
+
+def printable(line: str) -> str:
+    """Write what is no text, such as the escape sequences of terminals, in Python's notation."""
+    expanded = line.expandtabs(4)
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in expanded)
