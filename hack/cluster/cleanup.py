@@ -59,7 +59,7 @@ def _remove(paths: Iterable[Path]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    for program in toolbox.ALL:
+    for program in (*toolbox.ALL, toolbox.KWOK):
         link = toolbox.path(program)
         if link.is_symlink() and not link.exists():
             link.unlink()

@@ -1,4 +1,4 @@
-"""Commands: up, down, tools, status, prune-cache."""
+"""Commands: up, down, images, tools, kwok, status, prune-cache."""
 
 from __future__ import annotations
 
@@ -93,6 +93,11 @@ def tools(runner: steps.Runner, _: argparse.Namespace) -> None:
         print(toolbox.ensure(runner, program))
 
 
+def kwok(runner: steps.Runner, _: argparse.Namespace) -> None:
+    """Find or build kwok, which plays nodes for `make bench`."""
+    print(toolbox.ensure(runner, toolbox.KWOK))
+
+
 def status(runner: steps.Runner, _: argparse.Namespace) -> None:
     """Say what is there: programs, node image, clusters."""
     print(f"cache       {cachedir.root()}")
@@ -117,6 +122,7 @@ _COMMANDS: dict[str, Callable[[steps.Runner, argparse.Namespace], None]] = {
     "down": down,
     "images": provide_images,
     "tools": tools,
+    "kwok": kwok,
     "status": status,
     "prune-cache": prune,
 }

@@ -98,7 +98,13 @@ HELM = Tool(
     variables=(f"helm.sh/helm/v4/internal/version.version=v{versions.HELM}",),
     nice=10,  # the cluster does not wait for it
 )
-ALL = (KUBERNETES, KUBECTL, KIND, ETCD, COREDNS, LOCAL_PATH, HELM)
+KWOK = Tool(
+    name="kwok",
+    module="sigs.k8s.io/kwok",
+    version=versions.KWOK,
+    commands={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+)
+ALL = (KUBERNETES, KUBECTL, KIND, ETCD, COREDNS, LOCAL_PATH, HELM, KWOK)
 
 
 def go() -> str:

@@ -1,4 +1,4 @@
-"""kind, kubectl and helm: those on PATH if their versions fit, else built from Go modules.
+"""kind, kubectl, helm and kwok: those on PATH if their versions fit, else built from Go modules.
 
 The chosen ones are linked in `<cache>/bin`, so that scripts and tests have one place to look.
 """
@@ -36,6 +36,8 @@ KUBECTL = Program(
     tool=gotools.KUBECTL,
 )
 ALL = (KIND, KUBECTL, HELM)
+# Only `make bench` needs it: nodes without machines.
+KWOK = Program(name="kwok", ask=("--version",), fits=versions.kwok_fits, tool=gotools.KWOK)
 
 
 def folder() -> Path:

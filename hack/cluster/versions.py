@@ -7,6 +7,7 @@ import re
 KUBERNETES = "1.36.3"
 KIND = "0.33.0"
 HELM = "4.3.1"
+KWOK = "0.8.0"
 
 # The versions that kubeadm of this Kubernetes asks for; `nodeimage` compares them with its answer.
 ETCD = "3.6.8"
@@ -45,6 +46,11 @@ def kubectl_fits(version: tuple[int, ...]) -> bool:
 def kind_fits(version: tuple[int, ...]) -> bool:
     """Accept the same minor version: the node image is made of that version's files."""
     return version[:2] == parse(KIND)[:2]
+
+
+def kwok_fits(version: tuple[int, ...]) -> bool:
+    """Accept the same minor version: stages are written for its templates."""
+    return version[:2] == parse(KWOK)[:2]
 
 
 def helm_fits(version: tuple[int, ...]) -> bool:

@@ -1,10 +1,9 @@
 """A real cluster with Rollcall installed, a namespace for each test and one receiver for all."""
 
+import itertools
 import json
 import os
-import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,13 @@ import pytest
 from rollcall.cluster import client
 from rollcall.core import errors
 from support import kube as kubes
+from support import ledger as ledgers
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 420  # seconds; a minute schedule needs a few slots
+# Files whose cases wait for several slots, the longest first.
+LONG = ("test_pauses.py", "test_quotas.py", "test_runs.py", "test_edits.py", "test_concurrency.py")
 HERE = Path(__file__).parent
-NAMESPACES = "/api/v1/namespaces"
 CHANNELS = "/apis/rollcall.dev/v1alpha1/alertchannels"
 APPS = "apps/v1"
 SERVICE = {"selector": {"app": "receiver"}, "ports": [{"port": 8080}]}
@@ -28,10 +29,19 @@ ADVICE = "run `make test`, or `python3 hack/deploy.py` for the cluster of ROLLCA
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each case here the time that minute schedules need."""
-    for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+    """Give each case here the time that minute schedules need, and begin with the long ones.
+
+    A worker of pytest-xdist gets two cases at first: a long one and a short one.
+    """
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT))
+    long = [item for name in LONG for item in ours if item.path.name == name]
+    short = [item for item in ours if item.path.name not in LONG]
+    others = [item for item in items if HERE not in item.path.parents]
+    pairs = itertools.zip_longest(long, short)
+    items[:] = [*others, *(item for pair in pairs for item in pair if item)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +57,15 @@ def kubeconfig() -> Iterator[None]:
             os.environ.get("KUBECONFIG", "~/.kube/config"),
         )
         yield
+
+
+@pytest.fixture(scope="session")
+def ledger(kubeconfig: None) -> Iterator[ledgers.Ledger]:
+    """Return the ledger as it lies in Postgres."""
+    del kubeconfig  # it must be there first
+    found = ledgers.Ledger()
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -78,7 +97,7 @@ async def receiver(kube: client.KubeClient, image: str) -> kubes.Receiver:
     place = kubes.Place(kube=kube, name="rollcall-e2e", image=image)
     script = (ROOT / "demo/receiver/receiver.py").read_text()
     for at, version, kind, name, rest in (
-        (NAMESPACES, "v1", "Namespace", place.name, {}),
+        (kubes.NAMESPACES, "v1", "Namespace", place.name, {}),
         (
             place.core("configmaps"),
             "v1",
@@ -100,18 +119,16 @@ async def receiver(kube: client.KubeClient, image: str) -> kubes.Receiver:
 @pytest.fixture
 async def namespace(kube: client.KubeClient, image: str) -> AsyncIterator[kubes.Place]:
     """Return a namespace of the test's own, whose alerts go to the receiver."""
-    name = f"e2e-{uuid.uuid4().hex[:10]}"
-    body = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": kubes.MARK},
-    }
-    await kube.create(NAMESPACES, body)
-    try:
-        yield kubes.Place(kube=kube, name=name, image=image)
-    finally:
-        with suppress(errors.NotFound):
-            await kube.request("DELETE", f"{NAMESPACES}/{name}")
+    async with kubes.own(kube, image) as place:
+        yield place
+
+
+@pytest.fixture
+async def walled(kube: client.KubeClient, image: str) -> AsyncIterator[kubes.Place]:
+    """Return a second namespace, in which a quota refuses all Jobs."""
+    async with kubes.own(kube, image) as place:
+        await place.forbid("count/jobs.batch")
+        yield place
 
 
 def _deployment(image: str) -> kubes.Object:

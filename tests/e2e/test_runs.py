@@ -2,8 +2,6 @@
 
 from support import kube as kubes
 
-HANG = "exec sleep 3600"
-
 
 async def test_a_job_that_succeeds_is_healthy_and_tells_nobody(
     namespace: kubes.Place, receiver: kubes.Receiver
@@ -41,46 +39,11 @@ async def test_a_job_that_fails_each_time_is_one_alert_until_it_is_mended(
     assert kubes.opened(await receiver.of(namespace)) == [("broken", "failing")]
 
 
-async def test_slots_that_a_quota_blocks_are_one_alert_that_names_the_quota(
-    namespace: kubes.Place, receiver: kubes.Receiver
-) -> None:
-    await namespace.kube.create(
-        namespace.core("resourcequotas"),
-        {
-            "apiVersion": "v1",
-            "kind": "ResourceQuota",
-            "metadata": {"name": "no-jobs"},
-            "spec": {"hard": {"count/jobs.batch": "0"}},
-        },
-    )
-    await namespace.apply_job("blocked", startingDeadlineSeconds=15)
-    alert = await receiver.first(namespace, "blocked", "missed", "opened", 200)
-    assert alert["incident"]["reason"] == "QuotaExceeded"
-    status = await kubes.eventually(
-        lambda: namespace.status("blocked"),
-        30,
-        what="the missed slot in the status",
-        good=lambda seen: (seen.get("lastExecution") or {}).get("status") == "missed",
-    )
-    assert status["lastExecution"]["reason"] == "QuotaExceeded"
-    again = await namespace.kube.get(namespace.tracked("blocked"))
-    later = await kubes.eventually(
-        lambda: namespace.status("blocked"),
-        90,
-        what="the next missed slot",
-        good=lambda seen: (
-            seen["lastExecution"]["slotTime"] > again["status"]["lastExecution"]["slotTime"]
-        ),
-    )
-    assert later["openIncidents"] == 1
-    assert kubes.opened(await receiver.of(namespace)) == [("blocked", "missed")]
-
-
 async def test_a_run_that_hangs_is_one_alert_though_its_slots_pass_by(
     namespace: kubes.Place, receiver: kubes.Receiver
 ) -> None:
     await namespace.apply_job(
-        "hanging", HANG, concurrencyPolicy="Forbid", rules={"overrunning": {"warning": "60s"}}
+        "hanging", kubes.HANG, concurrencyPolicy="Forbid", rules={"overrunning": {"warning": "60s"}}
     )
     alert = await receiver.first(namespace, "hanging", "overrunning", "opened", 240)
     assert alert["execution"]["status"] == "running"

@@ -143,8 +143,7 @@ def _strangers(case: Case) -> Iterator[str]:
 def _job(case: Case, job: recorder.Job) -> Iterator[str]:
     row = next((row for row in case.rows if row.job_uid == job.uid), None)
     if row is None:
-        slot = [row for row in case.rows if row.slot_at == job.slot_at]
-        told = slot[0].status if slot else "nothing"
+        told = _told(case, job)
         if not (told == "unknown" and _went_unseen(case, job)):
             yield f"Job {job.name} ran, and the ledger says {told}"
         return
@@ -153,6 +152,15 @@ def _job(case: Case, job: recorder.Job) -> Iterator[str]:
     allowed = _ends(case, job)
     if row.status not in allowed:
         yield f"Job {job.name} is {row.status} ({row.reason}), not {' or '.join(sorted(allowed))}"
+
+
+def _told(case: Case, job: recorder.Job) -> str:
+    """Say what the ledger has about the slot of a Job, without naming the Job."""
+    row = next((row for row in case.rows if row.slot_at == job.slot_at), None)
+    if row:
+        return row.status
+    gap = next((gap for gap in case.gaps if job.slot_at and _covers(gap, job.slot_at)), None)
+    return gap.status if gap else "nothing"
 
 
 def _ends(case: Case, job: recorder.Job) -> frozenset[str]:

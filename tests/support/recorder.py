@@ -1,8 +1,8 @@
 """What the cluster itself did, recorded while it does it, without a line of Rollcall's code.
 
-CronJobs and Jobs of some namespaces are listed and watched through `kubectl proxy`. While the API
-server is away nothing is seen, and the next list says what is there now: a Job that is missing
-from it went at some time since it was last seen.
+CronJobs and Jobs of some namespaces are listed and watched through `kubectl proxy`, and the Lease
+of Rollcall's leader. While the API server is away nothing is seen; a Job that the next list does
+without went at some time since it was last seen.
 """
 
 import json
@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Self
 
@@ -22,6 +22,8 @@ from support import kubectl
 
 SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 AGAIN = 1.0  # seconds until the next try after an error
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/rollcall-system/leases"
+SILENT = timedelta(seconds=10)  # five renewals of the Lease that did not come
 WATCHED_FOR = 240  # seconds; then everything is listed anew
 DECIDED = {"SuccessCriteriaMet": "succeeded", "FailureTarget": "failed"}
 FINISHED = {"Complete": "succeeded", "Failed": "failed"}  # and all its pods have ended
@@ -72,17 +74,22 @@ class Recorder:
     def __init__(self, namespaces: Sequence[str]) -> None:
         self.jobs: dict[str, Job] = {}
         self.cronjobs: dict[str, CronJob] = {}
+        self.leaderless: list[tuple[datetime, datetime]] = []
         self._namespaces = namespaces
+        self._renewal: tuple[str | None, datetime] | None = None  # by whom the newest was, and when
         self._stop = threading.Event()
         self._proxy: subprocess.Popen[str] | None = None
         self._base = ""
 
     def __enter__(self) -> Self:
         self._proxy, self._base = _proxy()
-        for namespace in self._namespaces:
-            for kind in ("cronjobs", "jobs"):
-                path = f"/apis/batch/v1/namespaces/{namespace}/{kind}"
-                threading.Thread(target=self._follow, args=(path,), daemon=True).start()
+        paths = [
+            f"/apis/batch/v1/namespaces/{namespace}/{kind}"
+            for namespace in self._namespaces
+            for kind in ("cronjobs", "jobs")
+        ]
+        for path in (*paths, LEASES):
+            threading.Thread(target=self._follow, args=(path,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,9 +101,8 @@ class Recorder:
                 self._proxy.stdout.close()
 
     def jobs_of(self, cronjob: CronJob) -> list[Job]:
-        """Return the Jobs of a CronJob, oldest first."""
-        of_it = [job for job in self.jobs.values() if job.cronjob_uid == cronjob.uid]
-        return sorted(of_it, key=lambda job: job.created_at)
+        """Return the Jobs of a CronJob."""
+        return [job for job in self.jobs.values() if job.cronjob_uid == cronjob.uid]
 
     def _follow(self, path: str) -> None:
         present: set[str] = set()
@@ -135,13 +141,22 @@ class Recorder:
 
     def _take(self, body: Object) -> None:
         uid = body["metadata"]["uid"]
-        if "jobTemplate" in body["spec"]:
+        if "renewTime" in body["spec"]:
+            self._renewed(
+                body["spec"].get("holderIdentity") or "", _instant(body["spec"]["renewTime"])
+            )
+        elif "jobTemplate" in body["spec"]:
             known = self.cronjobs.setdefault(uid, _cronjob(body))
             rhythm = _rhythm(body)
             if not known.rhythms or _differs(known.rhythms[-1], rhythm):
                 known.rhythms.append(rhythm)
         else:
             _update(self.jobs.setdefault(uid, _job(body)), body)
+
+    def _renewed(self, holder: str | None, at: datetime) -> None:
+        before, self._renewal = self._renewal, (holder, at)
+        if before and (before[0] != holder or at - before[1] > SILENT):
+            self.leaderless.append((before[1], at))
 
     def _went(self, uid: str, last_seen: datetime) -> None:
         job = self.jobs.get(uid)

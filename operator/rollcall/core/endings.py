@@ -77,11 +77,15 @@ def ending(
 def _replacement(
     run: Execution, departure: Departure, recent: Sequence[Execution]
 ) -> Execution | None:
-    for other in recent:
-        follows = other.trigger is Trigger.SCHEDULE and other.slot_at > run.slot_at
-        if follows and other.created_at and _near(other.created_at, departure.at):
-            return other
-    return None
+    near = [
+        other
+        for other in recent
+        if other.trigger is Trigger.SCHEDULE
+        and other.slot_at > run.slot_at
+        and other.created_at
+        and _near(other.created_at, departure.at)
+    ]
+    return min(near, key=lambda other: other.slot_at, default=None)
 
 
 def _near(one: datetime, other: datetime) -> bool:

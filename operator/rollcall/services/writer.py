@@ -67,15 +67,16 @@ class Writer:
         unseen = self._inbox.unseen()
         if unseen:
             await self._conclude_unseen(unseen)
+        taken_at = self._clock()
         piece = self._inbox.take(PIECE)
         if not piece:
             return
         try:
-            await self._write(piece)
+            await self._write(piece, taken_at)
         except errors.Unavailable:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is one reading's
-            await self._one_by_one(piece)
+            await self._one_by_one(piece, taken_at)
 
     async def _conclude_unseen(self, job_uids: set[str]) -> None:
         """End runs of which only the store knows; the next full list names again what fails."""
@@ -88,12 +89,12 @@ class Writer:
             logger.exception("vanished Jobs not concluded")
         self._inbox.settled(job_uids)
 
-    async def _one_by_one(self, piece: Piece) -> None:
+    async def _one_by_one(self, piece: Piece, taken_at: datetime) -> None:
         """Let one poisoned reading cost only itself."""
         for uid, entry in piece.items():
             news = entry.news
             try:
-                await self._write({uid: entry})
+                await self._write({uid: entry}, taken_at)
             except errors.Unavailable:
                 raise
             except errors.RollcallError:
@@ -103,7 +104,8 @@ class Writer:
                 logger.exception("observation not written yet", extra={"job_uid": uid})
                 self._inbox.park(uid)
 
-    async def _write(self, piece: Piece) -> None:
+    async def _write(self, piece: Piece, taken_at: datetime) -> None:
+        """Write it; what came in after it was taken is not written yet, however long this takes."""
         news = {uid: entry.news for uid, entry in piece.items()}
         jobs = {uid: entry.job for uid, entry in piece.items() if entry.job}
         changes = await observe.record(
@@ -119,33 +121,33 @@ class Writer:
         )
         written = {change.job.job_uid for change in changes}
         for uid, entry in piece.items():
-            await self._settle(uid, entry, jobs[uid], news[uid], is_written=uid in written)
+            if entry.news != news[uid]:
+                continue  # what came in meanwhile is written next, and may say otherwise
+            if await self._is_settled(uid, entry, jobs[uid], taken_at, is_written=uid in written):
+                self._inbox.written(uid, news[uid])
         for change in changes:
             if change.is_news:
                 self._changed(change.after.cronjob_id)
             self._recorded(change)
 
-    async def _settle(
+    async def _is_settled(
         self,
         uid: str,
         entry: inbox.Entry,
         job: executions.JobObservation,
-        news: int,
+        taken_at: datetime,
         *,
         is_written: bool,
-    ) -> None:
-        if entry.news != news:
-            return  # what came in meanwhile is written next, and may say otherwise
+    ) -> bool:
         if entry.gone_at and not job.decided:
-            if not await self._conclude(uid, job, entry.gone_at, was_seen=entry.was_seen_going):
-                return
-        elif not entry.gone_at and not is_written:
+            return await self._conclude(uid, job, entry, taken_at)
+        if not entry.gone_at and not is_written:
             self._inbox.park(uid)
-            return
-        self._inbox.written(uid, news)
+            return False
+        return True
 
     async def _conclude(
-        self, uid: str, job: executions.JobObservation, gone_at: datetime, *, was_seen: bool
+        self, uid: str, job: executions.JobObservation, entry: inbox.Entry, taken_at: datetime
     ) -> bool:
         """End the run of a Job that is gone without a verdict; False if that cannot be said yet."""
         again = await self._gone.again(job)
@@ -153,7 +155,10 @@ class Writer:
             self._inbox.job(again)
             return False
         is_over = await self._gone.conclude(
-            job, gone_at=gone_at, was_seen=was_seen, now=self._clock()
+            job,
+            gone_at=entry.gone_at or taken_at,
+            was_seen=entry.was_seen_going,
+            now=taken_at,
         )
         if not is_over:
             self._inbox.defer(uid)

@@ -56,6 +56,24 @@ async def test_a_job_is_replaced_also_where_its_successor_is_seen_later(replacin
     assert await replacing.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
 
 
+async def test_a_successor_is_waited_for_also_where_the_database_was_away_meanwhile(
+    replacing: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = await replacing.starts()
+    replacing.clock.set(builders.SLOT_AT + FIVE)
+
+    async def later(*_: str) -> None:
+        replacing.clock.advance(180 * SECOND)
+
+    monkeypatch.setattr(replacing.cluster, "reread", later)
+    await replacing.goes(seen)
+    assert await replacing.ends() == [(Status.PENDING, None)]
+    await replacing.starts(slot=1)
+    replacing.clock.advance(200 * SECOND)
+    await replacing.writer.flush()
+    assert await replacing.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
+
+
 async def test_under_replace_a_job_without_a_successor_was_deleted(replacing: World) -> None:
     await replacing.goes(await replacing.starts())
     replacing.clock.advance(6 * SECOND)

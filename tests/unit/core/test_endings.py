@@ -47,6 +47,15 @@ def test_under_replace_the_next_slots_job_replaces() -> None:
     assert said(RUN, successor()) == (Status.REPLACED, "Replaced")
 
 
+def test_of_several_later_jobs_the_next_slots_replaces() -> None:
+    after = builders.execution(slot_at=AT + FIVE, created_at=AT, job_name="after")
+    of_next = builders.execution(slot_at=AT, created_at=AT, job_name="next")
+    departure = endings.Departure(at=AT, was_seen=True, owner_is_gone=False, concurrency="Replace")
+    ending = endings.ending(RUN, departure, [after, of_next], now=AT)
+    assert ending
+    assert ending.message == "made room for next (concurrencyPolicy Replace)"
+
+
 @pytest.mark.parametrize("concurrency", ["Allow", "Forbid", ""])
 def test_without_replace_nothing_is_replaced(concurrency: str) -> None:
     assert said(successor(), concurrency=concurrency) == (Status.CANCELLED, "JobDeleted")

@@ -1,0 +1,204 @@
+"""Everything is killed or stopped under load, and the ledger equals what the cluster did.
+
+ROLLCALL_AUDIT_KILLS (20) says how often the operator is killed, ROLLCALL_AUDIT_API (180) and
+ROLLCALL_AUDIT_POSTGRES (180) for how many seconds the API server and Postgres are away.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rollcall.core import errors
+from support import audit, load, outages, posting, recorder
+from support import kube as kubes
+from support import ledger as ledgers
+
+KILLS = int(os.environ.get("ROLLCALL_AUDIT_KILLS", "20"))
+API = float(os.environ.get("ROLLCALL_AUDIT_API", "180"))
+POSTGRES = float(os.environ.get("ROLLCALL_AUDIT_POSTGRES", "180"))
+BETWEEN = (0.0, 10.0)  # seconds until the next kill, from when the last one was overcome
+ALL = 0.2  # of the kills take all operators, the others the leader alone
+TAKES_OVER = 20.0  # seconds until there is another leader
+COMES_BACK = timedelta(seconds=30)  # until a process that was killed sees and writes again
+FINAL = 140.0  # seconds after the last slot; its deadline is the next slot, and a minute of grace
+FAILURES = 5
+BACKGROUND = {"propagationPolicy": "Background"}  # its pods go too
+pytestmark = pytest.mark.timeout(1800)
+
+
+@dataclass(slots=True)
+class Scene:
+    """The load, and what is done to it."""
+
+    place: kubes.Place  # of all jobs but the blocked one
+    walled: kubes.Place  # where a quota refuses all Jobs
+    system: outages.System
+    ledger: ledgers.Ledger
+    record: recorder.Recorder
+    away: list[audit.Span] = field(default_factory=list)
+    handover: float = 0.0  # seconds without a leader, after one was killed and another stood by
+
+    @asynccontextmanager
+    async def absence(self) -> AsyncIterator[None]:
+        """Note that Rollcall is away in here, and a moment longer."""
+        begin = datetime.now(UTC)
+        try:
+            yield
+        finally:
+            self.away.append((begin, datetime.now(UTC) + COMES_BACK))
+
+    async def apply(self) -> None:
+        """Create the load, and kill the leader in the middle of it."""
+        await self.walled.apply_job("walled", startingDeadlineSeconds=15)
+        specs = list(load.specs(self.place.image).items())
+        for number, (name, spec) in enumerate(specs):
+            await self.place.apply_job(name, **spec)
+            if number == len(specs) // 2:
+                self.handover = await self.kill()
+        for name, _ in specs:
+            await self.place.condition(name, "Ready", "Reconciled", within=60)
+
+    async def kill(self, *, all_of_them: bool = False) -> float:
+        """Kill the leader, and perhaps who stands by; return for how long there is no leader."""
+        async with self.absence():
+            leader = await kubes.eventually(self.system.leader, 60, what="a leader")
+            pod = leader.split("_")[0]
+            pods = await self.system.pods("operator") if all_of_them else [pod]
+            started = time.monotonic()
+            for name in pods:
+                await self.system.sigkill(name)
+            await kubes.eventually(
+                self.system.leader,
+                60,
+                what="another leader",
+                good=lambda now: now not in {"", leader},
+            )
+            return time.monotonic() - started
+
+    async def kill_api(self) -> None:
+        """Kill all pods of the api; a job that comes then must be heard by new ones."""
+        for pod in await self.system.pods("api"):
+            await self.system.kill(pod)
+        await self.place.apply_job("heard", "sleep 20", tracking={"heartbeatInterval": "10s"})
+
+    async def without_api_server(self) -> None:
+        """Take the API server away for a while."""
+        node = outages.Node()
+        async with self.absence():
+            try:
+                await node.stop_api_server()
+                await asyncio.sleep(API)
+            finally:
+                await node.start_api_server()
+            await self.system.answers(within=300)
+
+    async def without_postgres(self) -> kubes.Object:
+        """Take Postgres away for a while and return how a report is answered at the end of it."""
+        async with self.absence():
+            await self.system.scale_postgres(0)
+            try:
+                await asyncio.sleep(POSTGRES)
+                # At the end: by then a process that is not ready has left its Service.
+                return await posting.post(self.place, "during")
+            finally:
+                await self.system.scale_postgres(1)
+                await self.system.ready(within=300)
+
+    async def stop_by_hand(self) -> None:
+        """Delete the run of `stopped` that is going on."""
+        run = await self.ledger.reached(self.place, "stopped", "running", 150)
+        path = self.place.group("batch/v1", "jobs", run.job_name or "")
+        await self.place.kube.request("DELETE", path, query=BACKGROUND)
+
+    async def mend(self) -> None:
+        """Mend the job that fails, once it has failed a few times, and see it succeed."""
+
+        def failed(rows: list[ledgers.Row]) -> bool:
+            return len([row for row in rows if row.status == "failed"]) >= FAILURES
+
+        what = f"{FAILURES} failures"
+        await self.ledger.wait(self.place, "mended", 400, what=what, good=failed)
+        await self.place.apply_job("mended", concurrencyPolicy="Forbid")
+        await self.ledger.reached(self.place, "mended", "succeeded", 150)
+
+    async def calm(self) -> datetime:
+        """Suspend everything, end what would not end, and wait until all slots are final."""
+        for cronjob in self.record.cronjobs.values():
+            place = self.walled if cronjob.namespace == self.walled.name else self.place
+            suspend = {"spec": {"suspend": True}}
+            await place.kube.merge(place.tracked(cronjob.name), suspend, manager="e2e")
+        suspended_at = datetime.now(UTC)
+        await asyncio.sleep(FINAL)
+        jobs = self.place.group("batch/v1", "jobs")
+        for job in [job for job in self.record.jobs.values() if not (job.end or job.gone_before)]:
+            path = f"{jobs}/{job.name}"
+            with suppress(errors.NotFound):
+                await self.place.kube.request("DELETE", path, query=BACKGROUND)
+        return suspended_at
+
+    async def findings(self, until: datetime) -> list[str]:
+        """Compare the ledger with the cluster."""
+        leaderless = [(begin, end + COMES_BACK) for begin, end in self.record.leaderless]
+        away = [*self.away, *leaderless]
+        found = []
+        for place in (self.place, self.walled):
+            found += await audit.findings(
+                place, ledger=self.ledger, record=self.record, until=until, away=away
+            )
+        return found
+
+
+async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_did(
+    namespace: kubes.Place,
+    walled: kubes.Place,
+    receiver: kubes.Receiver,
+    system: outages.System,
+    ledger: ledgers.Ledger,
+) -> None:
+    with recorder.Recorder([namespace.name, walled.name]) as record:
+        scene = Scene(namespace, walled, system, ledger, record)
+        await scene.apply()
+        await scene.stop_by_hand()
+        for _ in range(KILLS):
+            await scene.kill(all_of_them=random.random() < ALL)  # noqa: S311 - nobody's secret
+            await asyncio.sleep(random.uniform(*BETWEEN))  # noqa: S311
+        await scene.kill_api()
+        await system.ready(within=300)
+        answer = await scene.without_postgres()
+        assert answer["ours"]["status"] == 503, answer
+        assert int(answer["ours"]["retryAfter"]) >= 1
+        await scene.without_api_server()
+        await system.ready(within=300)
+        await namespace.condition("heard", "Reporting", "Heard", within=150)
+        await scene.mend()
+        until = await scene.calm()
+
+        async def findings() -> list[str]:
+            return await scene.findings(until - audit.BOUNDARY)
+
+        await kubes.eventually(findings, 60, what="a true ledger", good=lambda found: not found)
+    assert scene.handover < TAKES_OVER
+    assert await _told(receiver, namespace, "mended") == [
+        ("incident.opened", "warning"),
+        ("incident.changed", "critical"),
+        ("incident.resolved", "critical"),
+    ]
+    assert ("incident.opened", "critical") in await _told(receiver, walled, "walled")
+
+
+async def _told(receiver: kubes.Receiver, place: kubes.Place, name: str) -> list[tuple[str, str]]:
+    """Return what was told of a job, but for repetitions under the same key."""
+    told = []
+    for one in await receiver.all():
+        payload = one["payload"]
+        job = payload["cronjob"]["namespace"], payload["cronjob"]["name"]
+        if job == (place.name, name) and not one["repeated"]:
+            told.append((payload["type"], payload["incident"]["severity"]))
+    return told
