@@ -13,7 +13,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
 TYPED := operator/rollcall sidecar/rollcall_sidecar tests/support hack bench
 # How often the operator is killed, and for how many seconds the API server and Postgres are away; the
 # audit itself asks for more.
-AUDIT := ROLLCALL_AUDIT_KILLS=4 ROLLCALL_AUDIT_API=60 ROLLCALL_AUDIT_POSTGRES=120
+AUDIT := ROLLCALL_AUDIT_KILLS=3 ROLLCALL_AUDIT_API=30 ROLLCALL_AUDIT_POSTGRES=120
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
@@ -38,7 +38,7 @@ test: check ## Everything: check, the chart, and all cases on a real cluster
 	$(BIN)/pytest tests/chart
 	python3 hack/cluster images rollcall-test
 	python3 hack/deploy.py rollcall-test
-	$(BIN)/pytest tests/e2e -n 12 --maxschedchunk=2
+	$(BIN)/pytest tests/e2e -n 14 --maxschedchunk=2
 	@echo "the cases that stop Rollcall, its database and its leader, one after the other"
 	$(AUDIT) $(BIN)/pytest tests/e2e/disruptive
 
