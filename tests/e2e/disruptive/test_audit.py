@@ -169,11 +169,11 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
         for _ in range(KILLS):
             await scene.kill(all_of_them=random.random() < ALL)  # noqa: S311 - nobody's secret
             await asyncio.sleep(random.uniform(*BETWEEN))  # noqa: S311
-        await scene.kill_api()
-        await system.ready(within=300)
         answer = await scene.without_postgres()
         assert answer["ours"]["status"] == 503, answer
         assert int(answer["ours"]["retryAfter"]) >= 1
+        await scene.kill_api()
+        await system.ready(within=300)
         await scene.without_api_server()
         await system.ready(within=300)
         await namespace.condition("heard", "Reporting", "Heard", within=150)
