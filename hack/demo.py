@@ -169,7 +169,7 @@ def main() -> int:
         cluster = deploy.target(parser.parse_args().name)
         print("installing five jobs and a receiver of alerts", flush=True)
         install(cluster)
-        print("waiting for the alerts of three broken jobs; the last one takes two or three minutes")
+        print("waiting for the alerts of three broken jobs: two or three minutes")
         alerts = wait(cluster)
         wrong = verdict(alerts, health(cluster))
         show(cluster, alerts)
