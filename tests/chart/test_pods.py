@@ -62,7 +62,7 @@ def test_every_variable_is_a_setting(release: charts.Release) -> None:
         for container in charts.containers(template):
             given |= charts.environment(container).keys()
     ours = {name.removeprefix(config.PREFIX) for name in given if name.startswith(config.PREFIX)}
-    assert ours <= config._KNOWN  # noqa: SLF001 - the list is what the chart must agree with
+    assert ours <= config.KNOWN
     others = {name for name in given if not name.startswith(config.PREFIX)}
     assert others <= {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"}
 
