@@ -40,8 +40,7 @@ test: check ## Everything: check, the chart, and all cases on a real cluster
 	python3 hack/deploy.py rollcall-test
 	$(BIN)/pytest tests/e2e -n 14 --maxschedchunk=1
 	@echo "the cases that stop Rollcall, its database and its leader, one after the other"
-	@# They are killed at random moments: a failure is tried once more, and both outputs stay.
-	$(AUDIT) $(BIN)/pytest tests/e2e/disruptive || $(AUDIT) $(BIN)/pytest tests/e2e/disruptive --last-failed
+	$(AUDIT) $(BIN)/pytest tests/e2e/disruptive
 
 .PHONY: bench
 bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks

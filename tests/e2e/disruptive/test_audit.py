@@ -167,8 +167,8 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
         await scene.apply()
         await scene.stop_by_hand()
         for _ in range(KILLS):
-            await scene.kill(all_of_them=random.random() < ALL)  # noqa: S311 - nobody's secret
-            await asyncio.sleep(random.uniform(*BETWEEN))  # noqa: S311
+            await scene.kill(all_of_them=random.random() < ALL)
+            await asyncio.sleep(random.uniform(*BETWEEN))
         answer = await scene.without_postgres()
         assert answer["ours"]["status"] == 503, answer
         assert int(answer["ours"]["retryAfter"]) >= 1
