@@ -22,7 +22,7 @@ DUE = 100
 PAGE = 50
 RETENTION_WEEKS = 11
 CLUSTER = "bench"
-_CHANCE = random.Random(7)  # noqa: S311 - the same choices in each run
+_CHANCE = random.Random(7)  # the same choices in each run
 _LANES = 2  # connections that generate
 _SPAN = timedelta(weeks=12)
 _SLOTS = EXECUTIONS // JOBS

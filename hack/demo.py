@@ -18,7 +18,7 @@ from typing import Any
 import deploy
 
 DEMO = deploy.ROOT / "demo"
-SECRET = "demo-receiver"  # noqa: S105 - the name of one
+RECEIVER = "demo-receiver"  # all that belongs to it has this name
 BROKEN = ("demo/blocked", "demo/failing", "demo/hanging")
 # failing is a warning at first, and critical from the third run on.
 HEALTH = {
@@ -28,7 +28,7 @@ HEALTH = {
     "demo/healthy": {"Healthy"},
     "demo/paused": {"Suspended"},
 }
-ALERTS = f"/api/v1/namespaces/{deploy.NAMESPACE}/services/demo-receiver:8080/proxy/alerts"
+ALERTS = f"/api/v1/namespaces/{deploy.NAMESPACE}/services/{RECEIVER}:8080/proxy/alerts"
 WAIT_SECONDS = 300
 SAY_SECONDS = 15
 # An alert does not wait for the job's status, which is written at most every five seconds.
@@ -39,16 +39,16 @@ STATUS_LAG = 6  # seconds; a status is written at most every five
 def install(cluster: deploy.Target) -> None:
     """Apply everything; what is there already stays as it is."""
     here = ("--namespace", deploy.NAMESPACE)
-    if not cluster.kubectl("get", "secret", SECRET, *here, "--ignore-not-found", "-o", "name"):
+    if not cluster.kubectl("get", "secret", RECEIVER, *here, "--ignore-not-found", "-o", "name"):
         key = f"--from-literal=signing={secrets.token_urlsafe(24)}"
-        cluster.kubectl("create", "secret", "generic", SECRET, key, *here)
+        cluster.kubectl("create", "secret", "generic", RECEIVER, key, *here)
     cluster.kubectl("apply", "-f", "-", text=json.dumps(_script()))
     image = deploy.images(cluster.name)["operator"]
     # A new image would restart the receiver, which keeps the alerts in memory.
     _apply(cluster, "receiver.yaml", _receiver_image(cluster) or image)
     _apply(cluster, "jobs.yaml", image)
-    cluster.kubectl("rollout", "status", "deployment/demo-receiver", *here, "--timeout=3m")
-    ready = ("wait", "--for=condition=Ready", "alertchannel/demo-receiver", "--timeout=60s")
+    cluster.kubectl("rollout", "status", f"deployment/{RECEIVER}", *here, "--timeout=3m")
+    ready = ("wait", "--for=condition=Ready", f"alertchannel/{RECEIVER}", "--timeout=60s")
     cluster.kubectl(*ready)
 
 
@@ -118,7 +118,7 @@ def show(cluster: deploy.Target, alerts: list[dict[str, Any]]) -> None:
     print("Alerts received so far:")
     for alert in alerts:
         print(f"  {alert['receivedAt'][11:19]} {alert['line']}")
-    print(_NEXT.substitute(context=cluster.context, system=deploy.NAMESPACE))
+    print(_NEXT.substitute(context=cluster.context, system=deploy.NAMESPACE, receiver=RECEIVER))
 
 
 def verdict(alerts: list[dict[str, Any]], healths: dict[str, str]) -> str | None:
@@ -138,7 +138,7 @@ def _apply(cluster: deploy.Target, name: str, image: str) -> None:
 
 
 def _receiver_image(cluster: deploy.Target) -> str:
-    where = ("deployment", "demo-receiver", "--namespace", deploy.NAMESPACE)
+    where = ("deployment", RECEIVER, "--namespace", deploy.NAMESPACE)
     path = "-o=jsonpath={.spec.template.spec.containers[0].image}"
     return cluster.kubectl("get", *where, "--ignore-not-found", path)
 
@@ -147,7 +147,7 @@ def _script() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "demo-receiver", "namespace": deploy.NAMESPACE},
+        "metadata": {"name": RECEIVER, "namespace": deploy.NAMESPACE},
         "data": {"receiver.py": (DEMO / "receiver/receiver.py").read_text()},
     }
 
@@ -156,7 +156,7 @@ _NEXT = Template("""
 What to try next:
   kubectl config use-context $context
   kubectl describe tcj -n demo failing          # conditions, the open incident, the last run
-  kubectl logs -n $system deploy/demo-receiver -f   # alerts as they come
+  kubectl logs -n $system deploy/$receiver -f   # alerts as they come
   kubectl patch tcj -n demo paused --type=merge -p '{"spec":{"suspend":false}}'
   kubectl delete resourcequota -n demo no-pods    # the Job that waits starts: a resolve message
   make demo-down                                # remove it all""")

@@ -25,7 +25,7 @@ LONGEST_COMMAND = 200
 HEARTBEAT_SECONDS = 60.0
 
 
-class Failed(Exception):  # noqa: N818  reads as the sentence "the step failed"
+class Failed(Exception):
     """A step that did not work, with what a person needs to go on."""
 
     def __init__(self, what: str, *, advice: str, log: Path | None = None, tail: str = "") -> None:
@@ -45,7 +45,7 @@ class Failed(Exception):  # noqa: N818  reads as the sentence "the step failed"
         return "\n".join([*lines, f"What to do: {self.advice}"])
 
 
-class Stopped(Exception):  # noqa: N818  not an error: another lane failed
+class Stopped(Exception):
     """This step was ended because the run is over."""
 
 

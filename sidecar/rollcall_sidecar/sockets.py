@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHORTEST_TIMEOUT = 0.001  # seconds; zero would mean a socket that never waits
 
 
-class TooLarge(Exception):  # noqa: N818 - named by the violation
+class TooLarge(Exception):
     """The peer sent more than it was allowed."""
 
 

@@ -101,7 +101,7 @@ class ReviewServer(kube.KubeClient):
         body: kube.Object | None = None,
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
-        timeout: float = kube.TIMEOUT,
+        within: float = kube.TIMEOUT,
     ) -> kube.Object:
         if (method, path) != ("POST", "/apis/authentication.k8s.io/v1/tokenreviews") or not body:
             raise AssertionError(f"{method} {path} is no review")

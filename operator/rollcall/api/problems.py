@@ -11,7 +11,7 @@ from starlette.responses import Response
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818 - an answer, raised where it is known
+class Problem(Exception):
     """An error answer. `detail` says what to do about it; `retry_after` is in seconds."""
 
     def __init__(

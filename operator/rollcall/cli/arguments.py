@@ -1,6 +1,7 @@
 """How arguments of the command line are read; each raises what argparse shows with its usage."""
 
 import argparse
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
@@ -10,13 +11,13 @@ from rollcall.core import durations
 _MOST = 1000
 
 
-# argparse has no public name for it.
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+# `add_parser` of what `ArgumentParser.add_subparsers` returns: that class has no public name.
+Add: TypeAlias = Callable[..., argparse.ArgumentParser]
 
 
-def command(commands: Commands, name: str, about: str, epilog: str = "") -> argparse.ArgumentParser:
+def command(add: Add, name: str, about: str, epilog: str = "") -> argparse.ArgumentParser:
     """Add a command that tells the same of itself in its own help as in the list of commands."""
-    return commands.add_parser(
+    return add(
         name,
         help=about,
         description=f"{about[0].upper()}{about[1:]}.",

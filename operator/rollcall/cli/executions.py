@@ -25,13 +25,11 @@ _NOTHING = ("no executions",)
 Job = tuple[str, str]  # namespace, name
 
 
-def add_parser(commands: arguments.Commands) -> None:
+def add_parser(add: arguments.Add) -> None:
     """Add the commands to the command line's parser."""
-    parser = arguments.command(
-        commands, "executions", "show what became of each slot and run", _EXAMPLE
-    )
+    parser = arguments.command(add, "executions", "show what became of each slot and run", _EXAMPLE)
     actions = parser.add_subparsers(dest="executions_command", required=True, metavar="ACTION")
-    command = functools.partial(arguments.command, actions)
+    command = functools.partial(arguments.command, actions.add_parser)
     _add_list(command("list", "list executions, newest slot first, a page at a time"))
     show = command("show", "show one execution, and what happened in it")
     show.add_argument("id", type=arguments.identifier, metavar="ID", help="as the list shows it")

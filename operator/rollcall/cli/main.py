@@ -85,18 +85,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = functools.partial(arguments.command, commands)
+    add = commands.add_parser
+    command = functools.partial(arguments.command, add)
     command("operator", "run the operator: watch, reconcile, judge and alert (the leader does)")
     command("api", "run the api process, which takes the reports of sidecars")
     _add_db(command("db", "look after the database"))
-    executions.add_parser(commands)
-    schedule.add_parser(commands)
+    executions.add_parser(add)
+    schedule.add_parser(add)
     return parser
 
 
 def _add_db(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="db_command", required=True, metavar="ACTION")
-    command = functools.partial(arguments.command, actions)
+    command = functools.partial(arguments.command, actions.add_parser)
     command("upgrade", "wait for Postgres and bring its tables up to date").add_argument(
         "--wait",
         type=arguments.duration,

@@ -18,13 +18,13 @@ _EXAMPLE = """example:
 Quote the expression; else the shell takes its stars for file names."""
 
 
-def add_parser(commands: arguments.Commands) -> None:
+def add_parser(add: arguments.Add) -> None:
     """Add the command to the command line's parser."""
-    actions = arguments.command(commands, "schedule", "say what a schedule does").add_subparsers(
+    actions = arguments.command(add, "schedule", "say what a schedule does").add_subparsers(
         dest="schedule_command", required=True, metavar="ACTION"
     )
     about = "show when a schedule runs, and what may surprise about it; needs no cluster"
-    parser = arguments.command(actions, "explain", about, _EXAMPLE)
+    parser = arguments.command(actions.add_parser, "explain", about, _EXAMPLE)
     parser.add_argument("expression", help="as in spec.schedule, in quotes")
     parser.add_argument(
         "--zone", default="Etc/UTC", help="as in spec.timeZone (default %(default)s)"

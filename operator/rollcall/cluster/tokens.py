@@ -69,7 +69,7 @@ class Tokens:
             self._good.put(key, caller)
         else:
             self._good.drop(key)
-            self._bad.put(key, True)  # noqa: FBT003 - membership is what counts
+            self._bad.put(key, value=True)
 
     async def _ask(self, token: str) -> reporters.Caller | None:
         if self._clock() < self._paused_until:
@@ -80,7 +80,7 @@ class Tokens:
             "spec": {"token": token, "audiences": [names.TOKEN_AUDIENCE]},
         }
         try:
-            answer = await self._kube.request("POST", PATH, body=body, timeout=TIMEOUT)
+            answer = await self._kube.request("POST", PATH, body=body, within=TIMEOUT)
         except errors.RollcallError as error:
             # Refused too: that we may not ask says nothing about the token.
             self._paused_until = self._clock() + PAUSE

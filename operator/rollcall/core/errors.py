@@ -17,7 +17,7 @@ class RollcallError(Exception):
     """Everything that Rollcall raises on purpose."""
 
 
-class InvalidSpec(RollcallError):  # noqa: N818 - named by the violation, not by "Error"
+class InvalidSpec(RollcallError):
     """A resource that only a person can mend; `reason` is a condition reason."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -25,11 +25,11 @@ class InvalidSpec(RollcallError):  # noqa: N818 - named by the violation, not by
         self.reason = reason
 
 
-class IllegalTransition(RollcallError):  # noqa: N818
+class IllegalTransition(RollcallError):
     """The table of a state machine has no such step; nothing was changed."""
 
 
-class Unavailable(RollcallError):  # noqa: N818
+class Unavailable(RollcallError):
     """A dependency does not answer now; `retry_after` is in seconds, if it named one."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -45,11 +45,11 @@ class StoreUnavailable(Unavailable):
     """Postgres does not answer, or the transaction could not be completed by retrying."""
 
 
-class Unstorable(RollcallError):  # noqa: N818
+class Unstorable(RollcallError):
     """A value that Postgres will never keep: a constraint or the type of its column forbids it."""
 
 
-class Refused(RollcallError):  # noqa: N818
+class Refused(RollcallError):
     """The API server refused the request for good; `status` is the HTTP status."""
 
     def __init__(self, message: str, *, status: int, reason: str = "") -> None:
@@ -58,9 +58,9 @@ class Refused(RollcallError):  # noqa: N818
         self.reason = reason
 
 
-class Conflict(RollcallError):  # noqa: N818
+class Conflict(RollcallError):
     """Somebody else changed or made the object first."""
 
 
-class NotFound(RollcallError):  # noqa: N818
+class NotFound(RollcallError):
     """The object does not exist."""

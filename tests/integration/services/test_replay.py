@@ -227,7 +227,7 @@ async def dump(story: Story, *, versions: bool) -> dict[str, list[str]]:
 async def test_any_stream_ends_in_the_truth_and_replaying_it_changes_no_row(
     store: engine.Database, clock: clocks.Clock, fates: list[Fate], seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     story = await begin(store, clock, len(fates))
     truth = Truth(story.job, fates)
     story.cluster.here = [one for one in truth.final() if isinstance(one, JobObservation)]
@@ -252,7 +252,7 @@ async def test_any_stream_ends_in_the_truth_and_replaying_it_changes_no_row(
 def test_the_stream_is_really_disturbed() -> None:
     truth = Truth(builders.job(), [Fate(Status.FAILED, 3), Fate(Status.SUCCEEDED)])
     readings = truth.readings()
-    streams = [disturbed(readings, random.Random(seed)) for seed in range(20)]  # noqa: S311
+    streams = [disturbed(readings, random.Random(seed)) for seed in range(20)]
 
     assert any(len(set(map(id, stream))) < len(stream) for stream in streams)
     assert all(len(set(map(id, stream))) < len(readings) for stream in streams)

@@ -298,7 +298,7 @@ def test_a_pod_without_a_job_is_not_ours() -> None:
 
 
 def test_nothing_that_an_object_says_ends_the_reader() -> None:
-    chance = random.Random(5)  # noqa: S311 - repeatable, not secret
+    chance = random.Random(5)
     rubbish: list[object] = [None, "", "x", 0, -1, True, [], {}, [None], [[]], {"a": None}]
     bodies = [
         pod(ended(1), crashed(2), phase="Failed", conditions=[DISRUPTED]),

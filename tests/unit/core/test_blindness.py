@@ -49,7 +49,7 @@ def test_only_what_ended_before_is_forgotten() -> None:
 def test_clocks_that_differ_widen_the_grace_and_then_blind(
     seconds: int,
     widening: int,
-    blinds: bool,  # noqa: FBT001 - a case
+    blinds: bool,
 ) -> None:
     difference = seconds * SECOND
     assert blindness.Sight(clock_difference=difference).widening == widening * SECOND

@@ -38,7 +38,7 @@ def told(*channels: Channel, wanted: tuple[str, ...] | None = None) -> list[str]
 )
 def test_an_expression_selects_as_kubernetes_does(
     expression: dict[str, Any],
-    selects: bool,  # noqa: FBT001 - a case
+    selects: bool,
 ) -> None:
     selector = routing.read_selector({"matchExpressions": [expression]})
     assert selector.selects(LABELS) is selects

@@ -159,7 +159,7 @@ async def test_everything_is_listed_every_four_minutes() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "clear"), [(5, True), (6, False)])
-async def test_readings_that_wait_too_long_make_us_blind(seconds: int, clear: bool) -> None:  # noqa: FBT001 - a case
+async def test_readings_that_wait_too_long_make_us_blind(seconds: int, clear: bool) -> None:
     world = World()
     await world.sight.look()
     world.clock.advance(SECOND)
@@ -190,7 +190,7 @@ async def test_each_look_keeps_the_one_before_for_others_to_read() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "blind"), [(300, False), (302, True), (-302, True)])
-async def test_clocks_too_far_apart_blind_us(ahead: int, blind: bool) -> None:  # noqa: FBT001 - a case
+async def test_clocks_too_far_apart_blind_us(ahead: int, blind: bool) -> None:
     world = World()
     world.ahead = ahead * SECOND - SECOND / 2
     if blind:
