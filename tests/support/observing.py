@@ -127,7 +127,7 @@ class World:
 
     async def sees(self, **pod: Any) -> None:  # noqa: ANN401 - fields of an attempt
         """Let a pod be seen, and write it."""
-        self.inbox.pod(self.job.uid, builders.attempt(**{"job_uid": "job-0", **pod}))
+        self.inbox.pod(builders.attempt(**{"job_uid": "job-0", **pod}))
         await self.writer.flush()
 
     async def runs(self) -> list[executions.Execution]:

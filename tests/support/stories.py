@@ -163,8 +163,7 @@ class Story:
         return await self.record(builders.observation(self.job, **values))
 
     async def record(self, seen: executions.JobObservation, *pods: executions.Attempt) -> bool:
-        attempts = [(self.job.uid, pod) for pod in pods]
-        return bool(await observe.record(self.store, builders.CLUSTER, [seen], attempts))
+        return bool(await observe.record(self.store, builders.CLUSTER, [seen], pods))
 
     def job_of(
         self, slot: datetime, status: Status | None = Status.SUCCEEDED, **changes: object

@@ -19,7 +19,7 @@ class Inbox(Protocol):
     def job(self, job: executions.JobObservation) -> None:
         """Take the latest reading of a Job."""
 
-    def pod(self, tracked_uid: str, attempt: executions.Attempt) -> None:
+    def pod(self, attempt: executions.Attempt) -> None:
         """Take the latest reading of a Pod."""
 
     def deleted(self, job_uid: str) -> None:
@@ -181,8 +181,9 @@ class Intake:
         container = fields.text(tracked, "spec", "tracking", "container")
         found = mapping.attempt(body, container, gone=gone)
         if found:
-            self._inbox.pod(*found)
-            self._pod_seen(body, found[1])
+            _, attempt = found
+            self._inbox.pod(attempt)
+            self._pod_seen(body, attempt)
 
     def _reconcile_naming(self, channel: str) -> None:
         for key in self._inventory.tracked_keys():

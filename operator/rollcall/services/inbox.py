@@ -63,12 +63,11 @@ class Inbox:
         entry.was_seen_going = False
         self._ask(job.job_uid, entry)
 
-    def pod(self, tracked_uid: str, attempt: executions.Attempt) -> None:
+    def pod(self, attempt: executions.Attempt) -> None:
         """Remember a pod of a Job; what Events said before is out of date with it.
 
         One whose Job does not come within PARKED_FOR is forgotten: most outlived it.
         """
-        del tracked_uid  # the Job's own label decides
         entry = self._entries.setdefault(attempt.job_uid, Entry())
         if entry.pods.get(attempt.pod_uid) == attempt:
             return

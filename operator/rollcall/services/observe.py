@@ -16,7 +16,6 @@ from rollcall.services import ports
 
 logger = logging.getLogger(__name__)
 
-Pod = tuple[str, executions.Attempt]  # UID of the TrackedCronJob, reading
 SETTLE = timedelta(seconds=2)  # a run's first steps are one look
 _NO_OBSTACLES: Mapping[str, upstream.Cause] = MappingProxyType({})
 
@@ -50,17 +49,18 @@ async def record(
     store: ports.Store,
     cluster: str,
     jobs: Sequence[executions.JobObservation],
-    pods: Sequence[Pod],
+    pods: Sequence[executions.Attempt],
     obstacles: Mapping[str, upstream.Cause] = _NO_OBSTACLES,
 ) -> list[Change]:
     """Write readings of Jobs and their pods; return what became of those that were written.
 
-    `obstacles` is by Job UID what Events say of why nothing starts. A Job is written only if its
+    `obstacles` is by Job UID what Events say of why nothing starts. Of a pod's labels none counts,
+    its Job's do. A Job is written only if its
     TrackedCronJob is registered and the CronJob that owns it is the one that we applied: a label
     alone proves nothing. The others are left out.
     """
     seen: dict[str, list[executions.Attempt]] = defaultdict(list)
-    for _, pod in pods:
+    for pod in pods:
         seen[pod.job_uid].append(pod)
     # Always in the same order, so that two writers cannot wait for each other.
     readings = [

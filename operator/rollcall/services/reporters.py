@@ -168,9 +168,8 @@ class Reporters:
         raise Forbidden("the pod's TrackedCronJob is not known here")
 
     async def _record(self, found: Found) -> None:
-        pods = [(found.job.tracked_uid, found.attempt)]
         try:
-            await observe.record(self._store, self._cluster, [found.job], pods)
+            await observe.record(self._store, self._cluster, [found.job], [found.attempt])
         except errors.Unavailable:
             raise
         except errors.RollcallError:

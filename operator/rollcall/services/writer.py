@@ -112,11 +112,7 @@ class Writer:
             self._store,
             self._cluster,
             list(jobs.values()),
-            [
-                (jobs[uid].tracked_uid, pod)
-                for uid, entry in piece.items()
-                for pod in entry.pods.values()
-            ],
+            [pod for entry in piece.values() for pod in entry.pods.values()],
             {uid: entry.obstacle for uid, entry in piece.items() if entry.obstacle},
         )
         written = {change.job.job_uid for change in changes}

@@ -152,7 +152,7 @@ async def test_two_jobs_of_a_slot_that_are_seen_together_keep_their_own_pods(wor
     for uid, pod in (("job-1", "pod-1"), ("job-2", "pod-2")):
         job = builders.observation(world.job, job_uid=uid, job_name=uid)
         world.inbox.job(job)
-        world.inbox.pod(job.tracked_uid, builders.attempt(pod, job_uid=uid))
+        world.inbox.pod(builders.attempt(pod, job_uid=uid))
     await world.writer.flush()
     runs = {run.job_uid: run for run in await world.runs()}
     assert runs["job-1"].trigger is Trigger.SCHEDULE

@@ -150,7 +150,7 @@ class Process:
         if isinstance(reading, JobObservation):
             self.inbox.job(reading)
         else:
-            self.inbox.pod(self.story.job.uid, reading)
+            self.inbox.pod(reading)
 
     async def lists(self, truth: Truth) -> None:
         for reading in truth.final():

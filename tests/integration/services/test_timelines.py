@@ -77,7 +77,7 @@ async def test_a_hanging_run_is_overrunning_and_not_stale_too(story: Story) -> N
     seen = builders.observation(
         story.job, job_uid="job-0", job_name="report-0", owner_uid="cronjob-uid", slot_at=SLOT_AT
     )
-    await observe.record(story.store, builders.CLUSTER, [seen], [(story.job.uid, pod)])
+    await observe.record(story.store, builders.CLUSTER, [seen], [pod])
     await story.look(SLOT_AT + 11 * MINUTE)
     await story.look(SLOT_AT + 2 * HOUR + 5 * MINUTE)
     rows = {row.slot_at: row for row in await story.runs()}

@@ -41,9 +41,7 @@ async def test_a_poisoned_reading_among_a_whole_piece_costs_only_itself(
         changes: dict[str, Any] = {"slot_at": at, "created_at": at, "job_uid": f"job-{number}"}
         if number == POISONED:
             changes |= job
-            world.inbox.pod(
-                world.job.uid, builders.attempt(job_uid=f"job-{number}", started_at=at, **pod)
-            )
+            world.inbox.pod(builders.attempt(job_uid=f"job-{number}", started_at=at, **pod))
         world.inbox.job(builders.observation(world.job, **changes))
 
     await world.writer.flush()

@@ -24,7 +24,7 @@ POD = paths.pod("team", "minutely-29926853-ds2c2")
 @dataclass
 class Inbox:
     jobs: dict[str, executions.JobObservation] = field(default_factory=dict)
-    pods: list[tuple[str, executions.Attempt]] = field(default_factory=list)
+    pods: list[executions.Attempt] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     readings: list[executions.JobObservation] = field(default_factory=list)
 
@@ -32,8 +32,8 @@ class Inbox:
         self.readings.append(job)
         self.jobs[job.job_uid] = job
 
-    def pod(self, tracked_uid: str, attempt: executions.Attempt) -> None:
-        self.pods.append((tracked_uid, attempt))
+    def pod(self, attempt: executions.Attempt) -> None:
+        self.pods.append(attempt)
 
     def vanished(self, job_uid: str) -> None:
         self.gone.append(job_uid)
@@ -152,14 +152,14 @@ async def test_an_object_that_cannot_be_taken_in_keeps_no_other_out(
     world.kube.put(JOB, podbodies.job())
     world.kube.put(POD, podbodies.pod())
     await world.sync.run_once()
-    assert [attempt.pod_name for _, attempt in world.inbox.pods] == ["minutely-29926853-ds2c2"]
+    assert [attempt.pod_name for attempt in world.inbox.pods] == ["minutely-29926853-ds2c2"]
     assert "an object could not be taken in" in caplog.messages
 
 
 async def test_the_first_list_takes_everything_in_and_counts_nothing(world: World) -> None:
     await started(world)
     assert list(world.inbox.jobs) == [podbodies.JOB_UID]
-    assert [uid for uid, _ in world.inbox.pods] == [podbodies.TRACKED_UID]
+    assert [attempt.job_uid for attempt in world.inbox.pods] == [podbodies.JOB_UID]
     assert world.channels.calls == [
         ("put_namespace", "team"),
         ("put", "pager"),
@@ -307,7 +307,7 @@ async def test_the_tracked_container_is_the_one_that_the_job_names(world: World)
     world.door.take(Kind.TRACKED, body)
     two = podbodies.pod(podbodies.ended(1), podbodies.ended(7), phase="Failed")
     world.door.take(Kind.POD, two)
-    assert world.inbox.pods[-1][1].exit_code == 7
+    assert world.inbox.pods[-1].exit_code == 7
 
 
 async def test_a_deleted_job_leaves_its_last_reading_and_a_hint(world: World) -> None:
@@ -319,10 +319,10 @@ async def test_a_deleted_job_leaves_its_last_reading_and_a_hint(world: World) ->
 
 async def test_a_pod_that_only_lost_our_label_has_not_ended(world: World) -> None:
     world.door.gone(Kind.POD, podbodies.pod(podbodies.running(1)))
-    assert world.inbox.pods[-1][1].ended_at is None
+    assert world.inbox.pods[-1].ended_at is None
     deleted = podbodies.pod(podbodies.running(1), deletionTimestamp=podbodies.at(30))
     world.door.gone(Kind.POD, deleted)
-    assert world.inbox.pods[-1][1].reason == "PodDeleted"
+    assert world.inbox.pods[-1].reason == "PodDeleted"
 
 
 async def test_objects_that_are_not_ours_are_left_alone(world: World) -> None:

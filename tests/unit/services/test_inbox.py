@@ -36,7 +36,7 @@ def silent(box: inbox.Inbox) -> list[tuple[str, timedelta]]:
 def test_what_comes_in_while_its_job_is_being_written_is_written_later(box: inbox.Inbox) -> None:
     box.job(job())
     news = box.take(10)["job-1"].news
-    box.pod("tracked", builders.attempt())
+    box.pod(builders.attempt())
     box.written("job-1", news)
     assert list(box.take(10)) == ["job-1"]
     box.written("job-1", box.take(10)["job-1"].news)
@@ -45,10 +45,10 @@ def test_what_comes_in_while_its_job_is_being_written_is_written_later(box: inbo
 
 def test_the_same_reading_again_asks_for_nothing(box: inbox.Inbox) -> None:
     box.job(job())
-    box.pod("tracked", builders.attempt())
+    box.pod(builders.attempt())
     box.written("job-1", box.take(10)["job-1"].news)
     box.job(job())
-    box.pod("tracked", builders.attempt())
+    box.pod(builders.attempt())
     assert list(box.take(10)) == []
 
 
@@ -59,13 +59,13 @@ def test_a_job_without_pods_is_silent_after_five_seconds(box: inbox.Inbox) -> No
 
 def test_a_pod_that_says_nothing_is_silent_after_half_a_minute(box: inbox.Inbox) -> None:
     box.job(job())
-    box.pod("tracked", builders.attempt(created_at=AT + SECOND))
+    box.pod(builders.attempt(created_at=AT + SECOND))
     assert silent(box) == [("pod-1", 31 * SECOND)]
 
 
 def test_a_job_whose_pods_went_before_they_started_is_silent_itself(box: inbox.Inbox) -> None:
     box.job(job())
-    box.pod("tracked", builders.attempt(ended_at=AT + SECOND))
+    box.pod(builders.attempt(ended_at=AT + SECOND))
     assert silent(box) == [("job-1", 5 * SECOND)]
 
 
@@ -78,7 +78,7 @@ def test_a_job_that_gets_on_or_says_why_is_not_silent(
     box: inbox.Inbox, pod: dict[str, Any]
 ) -> None:
     box.job(job())
-    box.pod("tracked", builders.attempt(**pod))
+    box.pod(builders.attempt(**pod))
     assert silent(box) == []
 
 
@@ -115,13 +115,13 @@ def test_what_events_said_is_out_of_date_with_a_pod(box: inbox.Inbox) -> None:
     box.job(job())
     (one,) = box.silent()
     box.blocked(one, QUOTA)
-    box.pod("tracked", builders.attempt())
+    box.pod(builders.attempt())
     box.blocked(one, QUOTA)
     assert box.take(10)["job-1"].obstacle is None
 
 
 def test_a_pod_that_comes_before_its_job_waits_for_it(box: inbox.Inbox) -> None:
-    box.pod("tracked", builders.attempt())
+    box.pod(builders.attempt())
     assert (list(box.take(10)), box.oldest()) == ([], None)
     box.job(job())
     assert list(box.take(10)["job-1"].pods) == ["pod-1"]
@@ -131,9 +131,9 @@ def test_pods_that_outlive_their_job_are_forgotten(box: inbox.Inbox, clock: cloc
     box.job(job())
     box.deleted("job-1")
     box.written("job-1", box.take(10)["job-1"].news)
-    box.pod("tracked", builders.attempt(ended_at=AT))
+    box.pod(builders.attempt(ended_at=AT))
     clock.advance(inbox.PARKED_FOR + SECOND)
-    box.pod("tracked", builders.attempt("pod-2", job_uid="job-2"))
+    box.pod(builders.attempt("pod-2", job_uid="job-2"))
     box.job(job())
     assert box.take(10)["job-1"].pods == {}
 

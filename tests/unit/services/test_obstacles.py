@@ -77,7 +77,7 @@ async def test_without_an_event_that_says_why_nothing_is_known(world: World) -> 
 async def test_what_starts_is_not_asked_for_any_more(world: World) -> None:
     world.inbox.job(builders.observation(job_uid="job-1"))
     await world.after(5)
-    world.inbox.pod("tracked", builders.attempt(started_at=builders.SLOT_AT))
+    world.inbox.pod(builders.attempt(started_at=builders.SLOT_AT))
     assert await world.after(300) == 0
 
 
