@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-MIB = 1024 * 1024
 
 
 def cpu_seconds(pid: int) -> float:

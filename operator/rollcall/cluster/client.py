@@ -6,6 +6,7 @@ lost on the way to the API server.
 """
 
 import asyncio
+import functools
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -129,9 +130,11 @@ class KubeClient:
         An API server that has just started does not know anybody's rights yet, and denies them all:
         a right is taken for denied only by one that is ready.
         """
-        options: dict[str, Any] = {"query": query, "content_type": content_type}
+        send = functools.partial(
+            self._send, method, path, body, query=query, content_type=content_type, within=within
+        )
         try:
-            return await self._send(method, path, body, within=within, **options)
+            return await send()
         except errors.Refused as refusal:
             if not _DENIED.search(str(refusal)):
                 raise
@@ -139,7 +142,7 @@ class KubeClient:
             await self._send("GET", "/readyz", within=within)
         except errors.RollcallError as error:
             raise errors.ClusterUnavailable(f"{method} {path}: the API server starts") from error
-        return await self._send(method, path, body, within=within, **options)
+        return await send()
 
     async def _send(
         self,

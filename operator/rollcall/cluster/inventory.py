@@ -83,10 +83,6 @@ class Inventory:
         """Return the keys of all TrackedCronJobs."""
         return list(self._tracked)
 
-    def child_keys(self) -> list[Key]:
-        """Return the keys of all CronJobs."""
-        return list(self._children)
-
     def key_of(self, cronjob_id: UUID) -> Key | None:
         """Find a TrackedCronJob by the id of its row."""
         return self._keys.get(cronjob_id)

@@ -19,7 +19,6 @@ class Owner:
     """One manager of an object's fields."""
 
     manager: str
-    operation: str  # Apply or Update
     at: datetime | None
     paths: frozenset[Path]
 
@@ -29,7 +28,6 @@ def owners(body: Mapping[str, Any]) -> list[Owner]:
     return [
         Owner(
             manager=fields.text(entry, "manager") or "unknown",
-            operation=fields.text(entry, "operation") or "",
             at=timestamps.parse(entry.get("time")),
             paths=frozenset(_leaves(fields.mapping(entry, "fieldsV1"), ())),
         )

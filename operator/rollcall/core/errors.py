@@ -2,7 +2,6 @@
 
 RollcallError
 ├── InvalidSpec            a TrackedCronJob or AlertChannel that a person must change
-├── IllegalTransition      a state machine was asked for a step its table does not have
 ├── Unavailable            a dependency does not answer now; trying again can help
 │   ├── ClusterUnavailable    the Kubernetes API server
 │   └── StoreUnavailable      Postgres
@@ -23,10 +22,6 @@ class InvalidSpec(RollcallError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class IllegalTransition(RollcallError):
-    """The table of a state machine has no such step; nothing was changed."""
 
 
 class Unavailable(RollcallError):

@@ -591,7 +591,7 @@ async def test_a_channel_that_is_gone_when_its_status_is_written_is_forgotten(wo
 async def test_the_loop_outlives_a_mistake(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels, "TICK", timedelta())
     world.channels.put(body(WEBHOOK))
-    world.api.fault = errors.IllegalTransition("nobody expects this here")
+    world.api.fault = errors.RollcallError("nobody expects this here")
     task = asyncio.create_task(world.channels.run())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
