@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, settings
 
 # How fast the machine is, is no property of the product: speed is measured in benchmarks.
 settings.register_profile(
-    "usual", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "usual", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 # For a change of what such a test is about: `pytest --hypothesis-profile thorough tests/unit/core`.
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)

@@ -21,7 +21,7 @@ from rollcall.store import engine
 from support import builders, clocks
 from support.stories import HOUR, HOURLY, MINUTE, SECOND, SLOT_AT, Story, ended_with
 
-EXAMPLES = settings().max_examples // 4
+EXAMPLES = settings().max_examples // 8
 STARTS_AFTER = 5 * SECOND
 TOOK = 10 * MINUTE
 FAILED_WITH = 3

@@ -122,7 +122,7 @@ def naive_slots(expression: str, zone: str, start: datetime, minutes: int) -> It
 
 
 @given(data=st.data(), zone=st.sampled_from(ORDINARY_ZONES), expression=EXPRESSIONS)
-@settings(max_examples=2 * settings().max_examples)
+@settings(max_examples=3 * settings().max_examples // 2)
 def test_slots_are_the_minutes_that_match(data: st.DataObject, zone: str, expression: str) -> None:
     start = data.draw(st.one_of(near_a_change(zone), MOMENTS))
     horizon = 2 * 24 * 60
