@@ -11,9 +11,6 @@ VENV := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
 TYPED := operator/rollcall sidecar/rollcall_sidecar tests/support hack bench
-# How often the operator is killed, and for how many seconds the API server and Postgres are away; the
-# audit itself asks for more.
-AUDIT := ROLLCALL_AUDIT_KILLS=3 ROLLCALL_AUDIT_API=30 ROLLCALL_AUDIT_POSTGRES=120
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
@@ -33,14 +30,10 @@ demo-down: ## Remove the demo; only the cache stays
 	python3 hack/cluster down rollcall-demo
 
 .PHONY: test
-test: check ## Everything: check, the chart, and all cases on a real cluster
+test: check ## Everything: check, the chart, and all cases on two real clusters
 	python3 hack/cluster up rollcall-test
 	$(BIN)/pytest tests/chart
-	python3 hack/cluster images rollcall-test
-	python3 hack/deploy.py rollcall-test
-	$(BIN)/pytest tests/e2e -n 14 --maxschedchunk=1
-	@echo "the cases that stop Rollcall, its database and its leader, one after the other"
-	$(AUDIT) $(BIN)/pytest tests/e2e/disruptive
+	bash hack/e2e.sh
 
 .PHONY: bench
 bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks

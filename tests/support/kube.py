@@ -216,14 +216,16 @@ class Receiver:
 
     async def of(self, place: Place, name: str | None = None) -> list[Object]:
         """Return the payloads about the jobs of a namespace, or about one of them."""
-        messages = [one for one in await self.all() if one["path"] != "/slack"]
-        payloads = [message["payload"] for message in messages]
-        return [
-            payload
-            for payload in payloads
-            if payload["cronjob"]["namespace"] == place.name
-            and name in {None, payload["cronjob"]["name"]}
-        ]
+        return [message["payload"] for message in await self.messages(place, name)]
+
+    async def messages(self, place: Place, name: str | None = None) -> list[Object]:
+        """Return the same with what came beside them: path, key, whether it is a repetition."""
+
+        def wanted(job: Object) -> bool:
+            return job["namespace"] == place.name and name in {None, job["name"]}
+
+        found = [one for one in await self.all() if one["path"] != "/slack"]
+        return [one for one in found if wanted(one["payload"]["cronjob"])]
 
     async def first(self, place: Place, name: str, kind: str, step: str, within: float) -> Object:
         """Wait for a message such as failing, opened, and return its payload."""

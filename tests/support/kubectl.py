@@ -12,7 +12,7 @@ from support import kube as kubes
 def record() -> dict[str, Any]:
     """Return how to reach the cluster and its node; empty for a cluster that is not of `hack`."""
     path = kubes.CACHE / f"cluster-{kubes.CONTEXT.removeprefix('kind-')}.json"
-    if "ROLLCALL_E2E_CONTEXT" in os.environ or not path.exists():
+    if not path.exists():
         return {}
     found: dict[str, Any] = json.loads(path.read_text())
     return found

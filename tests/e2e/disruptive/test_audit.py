@@ -195,10 +195,6 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
 
 async def _told(receiver: kubes.Receiver, place: kubes.Place, name: str) -> list[tuple[str, str]]:
     """Return what was told of a job, but for repetitions under the same key."""
-    told = []
-    for one in await receiver.all():
-        payload = one["payload"]
-        job = payload["cronjob"]["namespace"], payload["cronjob"]["name"]
-        if job == (place.name, name) and not one["repeated"]:
-            told.append((payload["type"], payload["incident"]["severity"]))
-    return told
+    messages = await receiver.messages(place, name)
+    payloads = [message["payload"] for message in messages if not message["repeated"]]
+    return [(payload["type"], payload["incident"]["severity"]) for payload in payloads]
