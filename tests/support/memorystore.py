@@ -1,6 +1,6 @@
 """The part of the store that reconciling uses, in memory."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class MemoryStore:
         history = SimpleNamespace(open_jobs=self.open_jobs)
         yield cast(
             "ports.Transaction",
-            SimpleNamespace(registry=self, history=history, summary=self.summary),
+            SimpleNamespace(registry=self, history=history, summaries=self.summaries_of),
         )
 
     async def run(self, work: Callable[[ports.Transaction], Awaitable[T]]) -> T:
@@ -64,11 +64,10 @@ class MemoryStore:
     async def open_jobs(self, _cluster: str) -> Sequence[executions.Execution]:
         return self.open
 
-    async def summary(self, cronjob_id: UUID) -> ports.Summary | None:
-        if cronjob_id in self.summaries:
-            return self.summaries[cronjob_id]
-        row = self.rows.get(cronjob_id)
-        return ports.Summary(row=row, last=None) if row else None
+    async def summaries_of(self, cronjob_ids: Collection[UUID]) -> dict[UUID, ports.Summary]:
+        bare = {one: ports.Summary(row=row, last=None) for one, row in self.rows.items()}
+        known = {**bare, **self.summaries}
+        return {one: known[one] for one in cronjob_ids if one in known}
 
     async def forget(self, cronjob_id: UUID) -> None:
         """Stand in for the use case that closes a job."""

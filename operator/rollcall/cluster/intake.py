@@ -113,7 +113,7 @@ class Intake:
     def _cronjob(self, body: Object) -> None:
         # It may come before its TrackedCronJob, which then asks for the same.
         key = inventory.key_of(body)
-        if self._inventory.put_child(body) and self._inventory.tracked(key):
+        if self._inventory.put_child(body) and key in self._inventory:
             self._reconcile(key)
 
     def _cronjob_gone(self, body: Object) -> None:
@@ -177,9 +177,7 @@ class Intake:
     def _take_pod(self, body: Object, *, gone: bool) -> None:
         name = fields.text(body, "metadata", "labels", names.LABEL_NAME) or ""
         key = inventory.Key(inventory.key_of(body).namespace, name)
-        tracked = self._inventory.tracked(key)
-        container = fields.text(tracked, "spec", "tracking", "container")
-        found = mapping.attempt(body, container, gone=gone)
+        found = mapping.attempt(body, self._inventory.container(key), gone=gone)
         if found:
             _, attempt = found
             self._inbox.pod(attempt)

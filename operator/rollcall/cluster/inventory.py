@@ -52,6 +52,7 @@ class _Held:
     version: int
     wishes: tuple[object, ...]
     channels: tuple[str, ...]
+    container: str | None  # whose exit counts; None for the first of the pod
     raw: bytes
 
 
@@ -69,6 +70,15 @@ class Inventory:
         held = self._tracked.get(key)
         body: Object | None = json.loads(held.raw) if held else None
         return body
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether the TrackedCronJob is known; costs less than reading it."""
+        return key in self._tracked
+
+    def container(self, key: Key) -> str | None:
+        """Return the name of the container that a job tracks, None for the first."""
+        held = self._tracked.get(key)
+        return held.container if held else None
 
     def channels(self, key: Key) -> tuple[str, ...]:
         """Return the AlertChannels that a job names."""
@@ -93,10 +103,12 @@ class Inventory:
 
     def put(self, body: Object) -> bool:
         """Keep a TrackedCronJob; True if something that is reconciled differs from before."""
-        key, held = key_of(body), _hold(body)
-        before = self._tracked.get(key)
-        if before and before.uid == held.uid and before.version > held.version:
-            return False
+        key = key_of(body)
+        before, version = self._tracked.get(key), version_of(body)
+        is_same = before is not None and before.uid == body["metadata"]["uid"]
+        if before and is_same and (before.version > version or before.version == version > 0):
+            return False  # older, or what we wrote ourselves and the watch repeats
+        held = _hold(body)
         self._tracked[key] = held
         if before and before.uid != held.uid:
             self._keys.pop(self._id(before.uid), None)
@@ -150,6 +162,7 @@ def _hold(body: Object) -> _Held:
         version=version_of(body),
         wishes=(metadata.get("generation"), tuple(labels), metadata.get("deletionTimestamp")),
         channels=tuple(wanted) if isinstance(wanted, list) else (),
+        container=fields.text(body, "spec", "tracking", "container"),
         raw=json.dumps({**body, "metadata": metadata}).encode(),
     )
 

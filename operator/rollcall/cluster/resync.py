@@ -99,7 +99,7 @@ class Resync:
             self._inbox.vanished(uid)
         for row in rows:
             key = inventory.Key(row.job.namespace, row.job.name)
-            if self._inventory.tracked(key) is None:
+            if key not in self._inventory:
                 self._reconcile(key)
         self._is_first = False
 

@@ -7,20 +7,20 @@ observedGeneration never stands without its conditions.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from rollcall.cluster import client, fields, inventory, outcomes, paths, status, workqueue
 from rollcall.core import errors, names
-from rollcall.services import ports
+from rollcall.services import gathering, ports
 
 logger = logging.getLogger(__name__)
 
 SETTLE = timedelta(seconds=4)  # a Job, its pod's start and what the rules say are one write
 BETWEEN = timedelta(seconds=5)
 DETAILS = timedelta(seconds=10)
-_WORKERS = 4
+_WORKERS = 8
 
 
 class StatusWriter:
@@ -37,6 +37,7 @@ class StatusWriter:
     ) -> None:
         self._kube = kube
         self._store = store
+        self._summaries = gathering.Gathering(self._read)
         self._inventory = inventory
         self._outcomes = outcomes
         self._clock = clock
@@ -72,7 +73,7 @@ class StatusWriter:
             self._details_since.pop(cronjob_id, None)
             return None
         self._looked_at[cronjob_id] = self._clock()
-        summary = await self._store.run(lambda transaction: transaction.summary(cronjob_id))
+        summary = await self._summaries.get(cronjob_id)
         before = fields.mapping(tracked, "status")
         wanted = status.build(outcome, summary, before=before, now=self._clock())
         if status.differs(wanted, before):
@@ -82,6 +83,9 @@ class StatusWriter:
             await self._patch(key, tracked, wanted)
         self._details_since.pop(cronjob_id, None)
         return None
+
+    async def _read(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
+        return await self._store.run(lambda transaction: transaction.summaries(cronjob_ids))
 
     def _details_wait(self, cronjob_id: UUID) -> timedelta | None:
         """Return how long a difference in details may still wait, None for no longer."""

@@ -38,9 +38,12 @@ class Alerting:
         job: ports.TrackedJob,
         facts: findings.Facts,
         checks: Mapping[policies.Kind, findings.Check],
+        before: Mapping[policies.Kind, incidents.Incident],
     ) -> Updated:
-        """Open, change, remind of and resolve what the findings ask for."""
-        before = await transaction.incidents.open_of(job.id)
+        """Open, change, remind of and resolve what the findings ask for.
+
+        `before` are the job's open incidents.
+        """
         found = {kind: check.finding for kind, check in checks.items() if check.finding}
         told = changed = False
         still_open = []

@@ -32,6 +32,9 @@ LEASE = timedelta(seconds=60)
 BEGIN_WITHIN = LEASE / 2
 LONGEST_TRY = timedelta(seconds=20)  # reading a Secret and sending
 POLL = timedelta(seconds=1)
+# Whoever writes to the outbox wakes us: an outbox that was empty so long is looked at less often.
+QUIET_AFTER = timedelta(minutes=1)
+QUIET_POLL = timedelta(seconds=5)
 GRACE = timedelta(seconds=5)  # for messages under way when the process stops
 
 LONGEST_BACKOFF = timedelta(seconds=300)
@@ -121,10 +124,12 @@ class Deliver:
         self._lanes: dict[str, Lane] = {}
         self._unrecorded: list[Verdict] = []
         self._woken = asyncio.Event()
+        self._busy_at = monotonic()  # when there was something last
         self._stopping = False
 
     def wake(self) -> None:
         """Look at once: something was just written to the outbox."""
+        self._busy_at = self._monotonic()
         self._woken.set()
 
     async def run(self) -> None:
@@ -155,6 +160,8 @@ class Deliver:
         async with self._store.transaction() as transaction:
             outbox = transaction.outbox
             claimed = await outbox.claim(self._holder, BATCH, LEASE, cluster=self._cluster)
+        if claimed or self._lanes:
+            self._busy_at = self._monotonic()
         for notification in claimed:
             self._hand_out(notification, begin_by)
         return len(claimed) == BATCH
@@ -294,8 +301,10 @@ class Deliver:
             self._on_outcome(channel, verdict.result.value)
 
     async def _await_work(self) -> None:
+        is_quiet = self._monotonic() - self._busy_at > QUIET_AFTER.total_seconds()
+        poll = QUIET_POLL if is_quiet else POLL
         try:
-            async with asyncio.timeout(POLL.total_seconds()):
+            async with asyncio.timeout(poll.total_seconds()):
                 await self._woken.wait()
         except TimeoutError:
             pass

@@ -2,14 +2,15 @@
 
 1. Most looks are one transaction, with the job's row locked: load its slots, let the rules find,
    let the incidents decide, write them with one outbox row per channel, and when to look again.
+   Looks that are due together share it: what is read of one job is read of all at once.
 2. Where a slot is final without a row, or does not start, that transaction only says which. The
    judge reads the cluster, and the same transaction is made again with what was read.
 Two processes at once are harmless: the row lock keeps them apart, unique indexes decide the rest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from rollcall.core import (
@@ -31,6 +32,7 @@ LEAVING_FOR = timedelta(seconds=10)  # until the next look at a job that is bein
 class _Look:
     """What a look came to: a question to the cluster before anything else, or the outcome."""
 
+    outcome: tuple[ports.JobState, datetime] | None = None  # and when to look again
     question: judge.Question | None = None
     told: bool = False
     changed: bool = False
@@ -64,14 +66,21 @@ class Evaluator:
 
     async def evaluate(self, cronjob_id: UUID) -> None:
         """Take one look. Raises errors.Unavailable, and then nothing was written."""
-        look = await self._store.run(lambda tx: self._look(tx, cronjob_id, judge.NOTHING_READ))
-        if look.question:
+        looks = await self._store.run(lambda tx: self._looks(tx, [cronjob_id]))
+        look = looks.get(cronjob_id)
+        if look and look.question:
             readings = await self._judge.read(look.question)
-            look = await self._store.run(lambda tx: self._look(tx, cronjob_id, readings))
-        if look.changed:
-            self._changed(cronjob_id)
-        if look.told:
-            self._wake()
+            looks = await self._store.run(lambda tx: self._looks(tx, [cronjob_id], readings))
+        self._tell(looks)
+
+    async def evaluate_all(self, cronjob_ids: Collection[UUID]) -> Collection[UUID]:
+        """Take one look at each, in one transaction; return those that must be looked at alone.
+
+        Raises errors.Unavailable, or what one of them fails with; then nothing was written.
+        """
+        looks = await self._store.run(lambda tx: self._looks(tx, cronjob_ids))
+        self._tell(looks)
+        return [cronjob_id for cronjob_id, look in looks.items() if look.question]
 
     async def postpone(self, cronjob_id: UUID, by: timedelta) -> None:
         """Look again later, so that one job that cannot be evaluated does not stop the others."""
@@ -92,17 +101,38 @@ class Evaluator:
         if told:
             self._wake()
 
+    def _tell(self, looks: Mapping[UUID, _Look]) -> None:
+        for cronjob_id, look in looks.items():
+            if look.changed:
+                self._changed(cronjob_id)
+        if any(look.told for look in looks.values()):
+            self._wake()
+
+    async def _looks(
+        self,
+        transaction: ports.Transaction,
+        cronjob_ids: Collection[UUID],
+        readings: judge.Readings = judge.NOTHING_READ,
+    ) -> Mapping[UUID, _Look]:
+        """Look at those that nobody else looks at."""
+        rows = await transaction.schedule.lock_all(cronjob_ids)
+        leaving = [row for row in rows if self._is_leaving(row.job.namespace, row.job.name)]
+        # A namespace's pods are killed before its jobs go: that is nobody's failure.
+        later = transaction.now + LEAVING_FOR
+        looks = {row.job.id: _Look(outcome=(row.state, later)) for row in leaving}
+        staying = [row for row in rows if row.job.id not in looks]
+        lines = await timeline.load(transaction, staying, self._sight()) if staying else []
+        await self._facts.learn(transaction, lines)
+        for line in lines:
+            looks[line.row.job.id] = await self._look(transaction, line, readings)
+        await transaction.schedule.save_all(
+            {cronjob_id: look.outcome for cronjob_id, look in looks.items() if look.outcome}
+        )
+        return looks
+
     async def _look(
-        self, transaction: ports.Transaction, cronjob_id: UUID, readings: judge.Readings
+        self, transaction: ports.Transaction, line: timeline.Timeline, readings: judge.Readings
     ) -> _Look:
-        row = await transaction.schedule.lock(cronjob_id)
-        if row is None:
-            return _Look()
-        if self._is_leaving(row.job.namespace, row.job.name):
-            # A namespace's pods are killed before its jobs go: that is nobody's failure.
-            await transaction.schedule.save(cronjob_id, row.state, transaction.now + LEAVING_FOR)
-            return _Look()
-        line = await timeline.load(transaction, row, self._sight())
         question = None if readings.are_read else judge.question(line, transaction.now)
         if question:
             return _Look(question=question)
@@ -119,21 +149,20 @@ class Evaluator:
             recent = await transaction.ledger.recent(job.id, timeline.RECENT)
         is_doubted = readings.are_read and line.unstarted
         obstacle = verdicts.cause(line.unstarted[0], found) if is_doubted else None
-        known = await self._facts.gather(
-            transaction,
+        known = self._facts.gather(
             line,
             recent,
             judged.gaps,
+            now=transaction.now,
             obstacle=obstacle,
             proven_success_at=readings.cronjob.last_success_at if readings.cronjob else None,
         )
         checks = rules.check(known)
-        updated = await self._alerting.update(transaction, job, known, checks)
+        updated = await self._alerting.update(transaction, job, known, checks, line.incidents)
         state = job_state.state(known, line, updated.still_open, judged.through)
         look_at = job_state.look_again_at(known, line, checks, updated.still_open, judged.through)
-        await transaction.schedule.save(job.id, state, look_at)
         changed = updated.changed or judged.has_rows or state != line.row.state
-        return _Look(told=updated.told, changed=changed)
+        return _Look(outcome=(state, look_at), told=updated.told, changed=changed)
 
     async def _close(self, transaction: ports.Transaction, cronjob_id: UUID) -> bool:
         row = await transaction.schedule.lock(cronjob_id)

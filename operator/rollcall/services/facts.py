@@ -34,25 +34,40 @@ class Facts:
             lifetime=_TYPICAL_FOR, size=_REMEMBERED
         )
 
-    async def gather(
+    async def learn(self, transaction: ports.Transaction, lines: Sequence[Timeline]) -> None:
+        """Ask how long runs usually take, of all jobs where one is running now."""
+        unknown = [
+            line.row.job.id
+            for line in lines
+            if _is_running(line.recent) and self._typical.get(line.row.job.id) is None
+        ]
+        if not unknown:
+            return
+        enough = rules.RUNS_FOR_A_TYPICAL_DURATION
+        found = await transaction.history.typical_durations(unknown, enough)
+        for cronjob_id in unknown:
+            self._typical.put(cronjob_id, (found.get(cronjob_id),))
+
+    def gather(
         self,
-        transaction: ports.Transaction,
         line: Timeline,
         recent: Runs,
         gaps: Sequence[slots.Gap],
         *,
+        now: datetime,
         obstacle: causes.Cause | None,
         proven_success_at: datetime | None,
     ) -> findings.Facts:
         """Gather the facts of a job; `recent`, newest first, and `gaps` are those after judging.
 
+        Before it, `learn` has asked for what is not with the job.
         `proven_success_at` is the end of a success that the CronJob remembers, for those of which
         nobody saw a Job.
         """
         revision = line.revision
         unstarted = line.unstarted[0] if line.unstarted else None
         return findings.Facts(
-            now=transaction.now,
+            now=now,
             policy=policies.read(line.row.job.policy, self._defaults),
             rhythms=slots.rhythms(line.revisions),
             concurrency=revision.concurrency if revision else "Allow",
@@ -62,23 +77,19 @@ class Facts:
             last_success_at=_last_success_at(line.row.state, recent, proven_success_at),
             active_since=slots.first_expected(line.revisions),
             first_slot_final=any(not run.is_open for run in recent),
-            typical_duration=await self._typical_duration(transaction, line.row.job.id, recent),
+            typical_duration=self._typical_duration(line.row.job.id, recent),
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
             sight=line.sight,
         )
 
-    async def _typical_duration(
-        self, transaction: ports.Transaction, cronjob_id: UUID, recent: Runs
-    ) -> timedelta | None:
-        if not any(run.status is executions.Status.RUNNING for run in recent):
-            return None
-        known = self._typical.get(cronjob_id)
-        if known is None:
-            enough = rules.RUNS_FOR_A_TYPICAL_DURATION
-            known = (await transaction.history.typical_duration(cronjob_id, enough),)
-            self._typical.put(cronjob_id, known)
-        return known[0]
+    def _typical_duration(self, cronjob_id: UUID, recent: Runs) -> timedelta | None:
+        known = self._typical.get(cronjob_id) if _is_running(recent) else None
+        return known[0] if known else None
+
+
+def _is_running(recent: Runs) -> bool:
+    return any(run.status is executions.Status.RUNNING for run in recent)
 
 
 def _last_success_at(

@@ -114,7 +114,7 @@ async def _concurrency(transaction: ports.Transaction, cronjob_id: UUID) -> str:
 async def _end(
     transaction: ports.Transaction, run: executions.Execution, ending: endings.Ending
 ) -> None:
-    await transaction.schedule.look_at(run.cronjob_id, transaction.now)
+    await transaction.schedule.look_at({run.cronjob_id: transaction.now})
     ended = executions.conclude(
         run, ending.status, reason=ending.reason, message=ending.message, at=transaction.now
     )

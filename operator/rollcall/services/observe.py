@@ -5,13 +5,13 @@ It can be repeated: the same reading twice changes nothing.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from rollcall.core import errors, executions, ids, observations, pod_events, upstream
+from rollcall.core import executions, ids, observations, pod_events, upstream
 from rollcall.services import ports
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,11 @@ class Change:
     before: executions.Execution
     after: executions.Execution
     is_news: bool = True  # False: the row says it already
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run is over, and this reading said so or more of it."""
+        return self.after != self.before and not self.after.is_open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,35 +111,58 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
         and (current := await _current(transaction, one, owners[one.cronjob_id], stored))
     ]
     pods = await transaction.attempts.observe({before: one.pods for one, before, _ in found})
-    changes = []
-    for one, before, is_stored in found:
-        known = _with_messages(pods[before.id], one.pods)
-        after = observations.observe(before, one.job, known, one.obstacle)
-        change = Change(
-            job=one.job,
-            pods=known,
-            before=before,
-            after=after,
-            is_news=not is_stored or after != before,
-        )
-        if not change.is_news or await _save(transaction, change):
-            changes.append(change)
-    return changes
+    changes = [
+        _change(one, before, pods[before.id], is_stored=is_stored)
+        for one, before, is_stored in found
+    ]
+    refused = await _save(transaction, [change for change in changes if change.is_news])
+    return [change for change in changes if change.after.id not in refused]
 
 
-async def _save(transaction: ports.Transaction, change: Change) -> bool:
-    """Write what is new; False if another process gave the slot to another Job meanwhile."""
-    run = change.after
-    wait = SETTLE if run.is_open else timedelta()
-    await transaction.schedule.look_at(run.cronjob_id, transaction.now + wait)
-    try:
-        await transaction.ledger.save(run)
-    except errors.Conflict:
-        logger.warning("slot taken meanwhile", extra={"job_uid": change.job.job_uid})
-        return False
-    if run != change.before and not run.is_open:
-        await transaction.events.record(run, pod_events.of_attempts(change.pods))
-    return True
+def _change(
+    reading: _Reading,
+    before: executions.Execution,
+    pods: Sequence[executions.Attempt],
+    *,
+    is_stored: bool,
+) -> Change:
+    known = _with_messages(pods, reading.pods)
+    after = observations.observe(before, reading.job, known, reading.obstacle)
+    return Change(
+        job=reading.job,
+        pods=known,
+        before=before,
+        after=after,
+        is_news=not is_stored or after != before,
+    )
+
+
+async def _save(transaction: ports.Transaction, changes: Sequence[Change]) -> Collection[UUID]:
+    """Write what is new; return the runs whose slot another process gave to another Job."""
+    if not changes:
+        return ()
+    await transaction.schedule.look_at(_looks(changes, transaction.now))
+    refused = await transaction.ledger.save_all([change.after for change in changes])
+    for change in changes:
+        if change.after.id in refused:
+            logger.warning("slot taken meanwhile", extra={"job_uid": change.job.job_uid})
+    await transaction.events.record_all(
+        [
+            (change.after, pod_events.of_attempts(change.pods))
+            for change in changes
+            if change.has_ended and change.after.id not in refused
+        ]
+    )
+    return refused
+
+
+def _looks(changes: Sequence[Change], now: datetime) -> dict[UUID, datetime]:
+    """Return when each job is to be looked at: at once if one of its runs has ended."""
+    times: dict[UUID, datetime] = {}
+    for run in (change.after for change in changes):
+        at = now + SETTLE if run.is_open else now
+        times[run.cronjob_id] = min(at, times.get(run.cronjob_id, at))
+    return times
 
 
 async def _current(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -15,12 +15,18 @@ logger = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds
 AT_ONCE = 100  # jobs per sweep
-SIDE_BY_SIDE = 4
+# Jobs that share a transaction. Its rows are turned into objects while nothing else runs, and its
+# locks are held meanwhile (measured: 0.1 s for 25 jobs with a hundred runs each, on a busy core).
+TOGETHER = 25
+SIDE_BY_SIDE = 4  # looks of their own
 POISONED_FOR = timedelta(minutes=5)
 
 
 class Looks(Protocol):
-    """Who looks at one job."""
+    """Who looks at jobs."""
+
+    async def evaluate_all(self, cronjob_ids: Collection[UUID]) -> Collection[UUID]:
+        """Take one look at each, together; return those that must be looked at alone."""
 
     async def evaluate(self, cronjob_id: UUID) -> None:
         """Take one look."""
@@ -63,6 +69,17 @@ class Sweep:
         if not self._is_clear():
             return False
         due = await self._store.run(lambda tx: tx.schedule.due(self._cluster, AT_ONCE))
+        is_fine = True
+        for start in range(0, len(due), TOGETHER):
+            is_fine &= await self._look_at(due[start : start + TOGETHER])
+        self.swept_at = self._clock()
+        return len(due) == AT_ONCE and is_fine
+
+    async def _look_at(self, cronjob_ids: Sequence[UUID]) -> bool:
+        try:
+            alone = await self._evaluator.evaluate_all(cronjob_ids)
+        except Exception:  # noqa: BLE001 - whatever it is, it is one job's; its own look says it
+            alone = cronjob_ids
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def look(cronjob_id: UUID) -> bool:
@@ -70,9 +87,8 @@ class Sweep:
                 return await self._look(cronjob_id)
 
         async with asyncio.TaskGroup() as group:
-            looks = [group.create_task(look(cronjob_id)) for cronjob_id in due]
-        self.swept_at = self._clock()
-        return len(due) == AT_ONCE and all(one.result() for one in looks)
+            looks = [group.create_task(look(cronjob_id)) for cronjob_id in alone]
+        return all(one.result() for one in looks)
 
     async def _look(self, cronjob_id: UUID) -> bool:
         try:

@@ -1,11 +1,11 @@
-"""One job as a look finds it: its row, its recent runs, and the slots since the last verdict."""
+"""A job as a look finds it: its row, recent runs, open incidents, slots since the last verdict."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollcall.core import blindness, executions, slots
+from rollcall.core import blindness, executions, incidents, policies, slots
 from rollcall.services import ports
 
 RECENT = 100  # executions that judge and rules look back on
@@ -24,6 +24,7 @@ class Timeline:
 
     row: ports.JobRow
     recent: Sequence[executions.Execution]
+    incidents: Mapping[policies.Kind, incidents.Incident]  # the open ones
     sight: blindness.Sight
     revisions: Sequence[slots.Revision]
     final: Sequence[slots.Slot]
@@ -53,12 +54,37 @@ class Timeline:
 
 
 async def load(
-    transaction: ports.Transaction, row: ports.JobRow, sight: blindness.Sight
+    transaction: ports.Transaction, rows: Sequence[ports.JobRow], sight: blindness.Sight
+) -> list[Timeline]:
+    """Read what there is of each job, all together, and find out which of its slots are final."""
+    jobs = [row.job for row in rows]
+    recent = await transaction.ledger.recent_of([job.id for job in jobs], RECENT)
+    since = {job.id: job.created_at for job in jobs}
+    revisions = await transaction.history.revisions_of(since)
+    still_open = await transaction.incidents.open_of_all([job.id for job in jobs])
+    return [
+        await _timeline(
+            transaction,
+            row,
+            sight,
+            recent=recent[row.job.id],
+            revisions=revisions[row.job.id],
+            still_open=still_open[row.job.id],
+        )
+        for row in rows
+    ]
+
+
+async def _timeline(
+    transaction: ports.Transaction,
+    row: ports.JobRow,
+    sight: blindness.Sight,
+    *,
+    recent: Sequence[executions.Execution],
+    revisions: Sequence[slots.Revision],
+    still_open: Mapping[policies.Kind, incidents.Incident],
 ) -> Timeline:
-    """Read a job's runs and revisions, and find out which of its slots are final."""
     now, since = transaction.now, judged_through(row)
-    recent = await transaction.ledger.recent(row.job.id, RECENT)
-    revisions = await transaction.history.revisions(row.job.id, row.job.created_at)
     expected = slots.expected(revisions, after=since, until=now)
     due = list(itertools.islice(expected, SLOTS_AT_ONCE + 1))
     delaying = sight.since(now - _DELAYING)
@@ -67,6 +93,7 @@ async def load(
     return Timeline(
         row=row,
         recent=recent,
+        incidents=still_open,
         sight=sight,
         revisions=revisions,
         final=final[:SLOTS_AT_ONCE],

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions
 from rollcall.services import ports
-from rollcall.store import columns, models
+from rollcall.store import arrays, columns, models
 
 _jobs = models.table(models.CronJob)
 _runs = models.table(models.Execution)
@@ -62,7 +62,7 @@ class Attempts:
         newest = {pod.pod_uid: (run, pod) for run, pods in seen.items() for pod in pods}
         rows = [_columns(*newest[pod_uid]) for pod_uid in sorted(newest)]
         if rows:
-            await self.connection.execute(_UPSERT, rows)
+            await self.connection.execute(_UPSERT, arrays.parameters(rows, _GIVEN))
         stored: dict[UUID, list[executions.Attempt]] = {run.id: [] for run in seen}
         found = await self.connection.execute(_OF_EXECUTIONS, {"ids": list(stored)})
         for row in found.mappings():
@@ -109,9 +109,14 @@ def _coalesced(beats: Iterable[tuple[str, datetime]], now: datetime) -> Iterator
             yield {"pod_uid": pod_uid, "at": min(at, now).isoformat(), "beats": count}
 
 
+# All but what heartbeats write.
+_GIVEN = [one.name for one in _pods.c if one.name not in {"last_heartbeat_at", "heartbeats"}]
+
+
 def _upsert() -> sa.Executable:
-    """Build the statement that keeps one reading of a pod."""
-    seen = insert(_pods)
+    """Build the statement that keeps readings of pods."""
+    given = arrays.rows(_pods, _GIVEN)
+    seen = insert(_pods).from_select(_GIVEN, sa.select(*given.c))
     new = seen.excluded
     latest = {name: new[name] for name in ("waiting_reason", "sidecar_waiting")}
     # What was once seen does not become unseen.

@@ -7,7 +7,7 @@ that died in the pool is found out by that statement, before anything was writte
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,9 +76,9 @@ class Transaction:
     listing: listing.Listing
     numbers: statistics.Numbers
 
-    async def summary(self, cronjob_id: UUID) -> ports.Summary | None:
-        """Return what the job's status shows."""
-        return await summaries.read(self.connection, cronjob_id)
+    async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
+        """Return what the statuses of jobs show; those that are not registered are left out."""
+        return await summaries.read(self.connection, cronjob_ids)
 
 
 class Database:

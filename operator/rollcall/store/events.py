@@ -1,22 +1,29 @@
 """What happened in an execution, kept beyond the life of the objects that told it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions, ids
-from rollcall.store import columns, models, partitions
+from rollcall.services import ports
+from rollcall.store import arrays, columns, models, partitions
 
 _events = models.table(models.ExecutionEvent)
 
 # Built once: building a statement costs more than running it.
-_ADD = insert(_events).on_conflict_do_nothing()
+_GIVEN = [column.name for column in _events.c]
+_ADD = (
+    insert(_events)
+    .from_select(_GIVEN, sa.select(*arrays.rows(_events, _GIVEN).c))
+    .on_conflict_do_nothing()
+)
 _OF_EXECUTION = (
     sa.select(_events)
     .where(
@@ -42,15 +49,21 @@ class Events:
 
         Raises partitions.SlotOutOfRange as saving the execution does.
         """
-        if not events:
-            return
-        rows = [_columns(execution, event) for event in events]
 
         async def write() -> None:
-            async with self.connection.begin_nested():
-                await self.connection.execute(_ADD, rows)
+            await self._write([(execution, events)])
 
         await self.partitions.provide(execution.slot_at, self.now, write)
+
+    async def record_all(self, stories: Collection[ports.Story]) -> None:
+        """Add the events of many executions."""
+        try:
+            await self._write(stories)
+        except exc.DBAPIError as error:
+            if not partitions.is_missing(error):
+                raise
+            for execution, events in stories:
+                await self.record(execution, events)
 
     async def of(self, execution_id: UUID) -> Sequence[executions.Event]:
         """Return the events of an execution, oldest first."""
@@ -60,6 +73,12 @@ class Events:
             executions.Event(at=row.at, source=row.source, reason=row.reason, message=row.message)
             for row in rows
         ]
+
+    async def _write(self, stories: Collection[ports.Story]) -> None:
+        rows = [_columns(execution, event) for execution, events in stories for event in events]
+        if rows:
+            async with self.connection.begin_nested():
+                await self.connection.execute(_ADD, arrays.parameters(rows, _GIVEN))
 
 
 def _columns(execution: executions.Execution, event: executions.Event) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the rules and the judge look back on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions, slots
-from rollcall.store import ledger, models, registry
+from rollcall.store import arrays, models, registry, run_rows
 
 _jobs = models.table(models.CronJob)
 _revisions = models.table(models.ScheduleRevision)
@@ -26,28 +26,38 @@ TYPICAL_PERCENTILE = 0.95
 _JOB: sa.BindParameter[UUID] = sa.bindparam("cronjob_id")
 
 
+_WANTED = ("cronjob_id", "effective_from")
+
+
 def _revisions_since() -> sa.Select[Any]:
-    since = sa.bindparam("since", type_=_revisions.c.effective_from.type)
-    of_job = _revisions.c.cronjob_id == _JOB
+    wanted = arrays.rows(_revisions, _WANTED)
+    since = wanted.c.effective_from
+    earlier = _revisions.alias("earlier")
     in_force = (
-        sa.select(sa.func.max(_revisions.c.effective_from))
-        .where(of_job, _revisions.c.effective_from <= since)
+        sa.select(sa.func.max(earlier.c.effective_from))
+        .where(earlier.c.cronjob_id == wanted.c.cronjob_id, earlier.c.effective_from <= since)
         .scalar_subquery()
+        .correlate(wanted)
     )
+    of_job = _revisions.c.cronjob_id == wanted.c.cronjob_id
     return (
         sa.select(_revisions)
-        .where(of_job, _revisions.c.effective_from >= sa.func.coalesce(in_force, since))
-        .order_by(_revisions.c.effective_from)
+        .join(wanted, of_job)
+        .where(_revisions.c.effective_from >= sa.func.coalesce(in_force, since))
+        .order_by(_revisions.c.cronjob_id, _revisions.c.effective_from)
     )
 
 
 def typical(lookback: int = TYPICAL_LOOKBACK) -> sa.Select[Any]:
-    """Build the query for the typical duration among the newest `lookback` rows."""
+    """Build the query for the typical duration of jobs, each among its newest `lookback` rows."""
+    ids = sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))
+    wanted = sa.func.unnest(ids).table_valued(sa.column("id", sa.Uuid)).render_derived()
     newest = (
         sa.select(_rows)
-        .where(_rows.c.cronjob_id == _JOB)
+        .where(_rows.c.cronjob_id == wanted.c.id)
         .order_by(_rows.c.slot_at.desc(), _rows.c.id.desc())
         .limit(lookback)
+        .correlate(wanted)
         .subquery()
     )
     durations = (
@@ -62,10 +72,11 @@ def typical(lookback: int = TYPICAL_LOOKBACK) -> sa.Select[Any]:
         .subquery()
     )
     percentile = sa.func.percentile_cont(TYPICAL_PERCENTILE, type_=sa.Interval)
-    return sa.select(
-        sa.func.count().label("runs"),
-        percentile.within_group(durations.c.duration).label("duration"),
+    are_enough = sa.func.count() >= sa.bindparam("at_least", type_=sa.Integer)
+    duration = sa.select(
+        sa.case((are_enough, percentile.within_group(durations.c.duration)))
     ).select_from(durations)
+    return sa.select(wanted.c.id, duration.correlate(wanted).scalar_subquery().label("duration"))
 
 
 # Built once: building a statement costs more than running it.
@@ -80,7 +91,7 @@ _SLOTS = sa.select(_rows.c.slot_at).where(
 _OPEN = (
     sa.select(_rows)
     .join(_jobs, _jobs.c.id == _rows.c.cronjob_id)
-    .where(_jobs.c.cluster == sa.bindparam("cluster"), ledger.IS_OPEN)
+    .where(_jobs.c.cluster == sa.bindparam("cluster"), run_rows.IS_OPEN)
     .order_by(_rows.c.slot_at, _rows.c.id)
 )
 
@@ -93,9 +104,18 @@ class History:
 
     async def revisions(self, cronjob_id: UUID, since: datetime) -> Sequence[slots.Revision]:
         """Return the revision in force at `since` and all later ones, in order of time."""
-        parameters = {"cronjob_id": cronjob_id, "since": since}
-        rows = await self.connection.execute(_REVISIONS, parameters)
-        return [registry.revision_of(row) for row in rows]
+        return (await self.revisions_of({cronjob_id: since}))[cronjob_id]
+
+    async def revisions_of(
+        self, since: Mapping[UUID, datetime]
+    ) -> Mapping[UUID, Sequence[slots.Revision]]:
+        """Return the same for many jobs, each of them and each since its own time."""
+        wanted = [{"cronjob_id": one, "effective_from": at} for one, at in since.items()]
+        given = arrays.parameters(wanted, _WANTED)
+        found: dict[UUID, list[slots.Revision]] = {one: [] for one in since}
+        for row in await self.connection.execute(_REVISIONS, given):
+            found[row.cronjob_id].append(registry.revision_of(row))
+        return found
 
     async def slots_with_rows(
         self, cronjob_id: UUID, after: datetime, until: datetime
@@ -104,12 +124,15 @@ class History:
         parameters = {"cronjob_id": cronjob_id, "after": after, "until": until}
         return set((await self.connection.execute(_SLOTS, parameters)).scalars())
 
-    async def typical_duration(self, cronjob_id: UUID, at_least: int) -> timedelta | None:
-        """Return the p95 of the newest 100 succeeded runs, None for fewer than `at_least`."""
-        row = (await self.connection.execute(_TYPICAL, {"cronjob_id": cronjob_id})).one()
-        return row.duration if row.runs >= at_least else None
+    async def typical_durations(
+        self, cronjob_ids: Collection[UUID], at_least: int
+    ) -> Mapping[UUID, timedelta | None]:
+        """Return of each job the p95 of its newest 100 succeeded runs, None for too few."""
+        parameters = {"ids": list(cronjob_ids), "at_least": at_least}
+        rows = await self.connection.execute(_TYPICAL, parameters)
+        return {row.id: row.duration for row in rows}
 
     async def open_jobs(self, cluster: str) -> Sequence[executions.Execution]:
         """Return all open executions of this cluster, for the comparison with a full list."""
         rows = await self.connection.execute(_OPEN, {"cluster": cluster})
-        return [ledger.execution_of(row) for row in rows]
+        return [run_rows.execution_of(row) for row in rows]

@@ -4,7 +4,7 @@ Invariant: a step is written only onto the version that it was decided from. Who
 be it with the same opening or with a step from an older reading, writes nothing and hears so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,8 @@ _transitions = models.table(models.IncidentTransition)
 
 # Built once: building a statement costs more than running it.
 _OPEN_OF = sa.select(_incidents).where(
-    _incidents.c.cronjob_id == sa.bindparam("cronjob_id"), _incidents.c.resolved_at.is_(None)
+    _incidents.c.cronjob_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
+    _incidents.c.resolved_at.is_(None),
 )
 
 
@@ -34,8 +35,18 @@ class Incidents:
 
     async def open_of(self, cronjob_id: UUID) -> Mapping[policies.Kind, incidents.Incident]:
         """Return the open incidents of a job."""
-        found = await read_open(self.connection, cronjob_id)
-        return {incident.kind: incident for incident in found}
+        return (await self.open_of_all([cronjob_id]))[cronjob_id]
+
+    async def open_of_all(
+        self, cronjob_ids: Collection[UUID]
+    ) -> Mapping[UUID, Mapping[policies.Kind, incidents.Incident]]:
+        """Return the same for many jobs, each of them."""
+        found: dict[UUID, dict[policies.Kind, incidents.Incident]] = {
+            one: {} for one in cronjob_ids
+        }
+        for incident in await read_open(self.connection, cronjob_ids):
+            found[incident.cronjob_id][incident.kind] = incident
+        return found
 
     async def save(self, step: incidents.Step, *, at: datetime) -> bool:
         """Write the incident and its transition with the reason for telling or not.
@@ -52,9 +63,11 @@ class Incidents:
         return True
 
 
-async def read_open(connection: AsyncConnection, cronjob_id: UUID) -> list[incidents.Incident]:
-    """Read the open incidents of a job."""
-    rows = await connection.execute(_OPEN_OF, {"cronjob_id": cronjob_id})
+async def read_open(
+    connection: AsyncConnection, cronjob_ids: Collection[UUID]
+) -> list[incidents.Incident]:
+    """Read the open incidents of these jobs."""
+    rows = await connection.execute(_OPEN_OF, {"ids": list(cronjob_ids)})
     return [_incident(row) for row in rows]
 
 

@@ -20,12 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, executions
 from rollcall.services import ports
-from rollcall.store import failures, models, partitions
+from rollcall.store import arrays, failures, models, partitions, run_rows
 
 _rows = models.table(models.Execution)
-# Written as in the predicate of executions_open_idx, else the planner does not recognise it.
-IS_OPEN = sa.text("executions.status IN ('pending', 'queued', 'running')")
-
 # Built once: building a statement costs more than running it.
 _wanted = (
     sa.func.unnest(
@@ -51,13 +48,10 @@ _OF_JOB = (
     .where(_rows.c.slot_at == sa.bindparam("slot_at"), _rows.c.job_uid == sa.bindparam("job_uid"))
     .with_for_update()
 )
-_OF_CRONJOB = sa.select(_rows).where(_rows.c.cronjob_id == sa.bindparam("cronjob_id"))
-_NEWEST = _OF_CRONJOB.order_by(_rows.c.slot_at.desc(), _rows.c.id.desc()).limit(
-    sa.bindparam("limit", type_=sa.Integer)
-)
-_RECENT = sa.union_all(_NEWEST.subquery().select(), _OF_CRONJOB.where(IS_OPEN))
-_OWNER = sa.select(_rows.c.job_uid).where(
-    _rows.c.slot_at == sa.bindparam("slot_at"), _rows.c.id == sa.bindparam("id")
+_wanted_ids = arrays.rows(_rows, ("slot_at", "id"))
+_OWNERS = sa.select(_rows.c.id, _rows.c.job_uid).join(
+    _wanted_ids,
+    sa.and_(_rows.c.slot_at == _wanted_ids.c.slot_at, _rows.c.id == _wanted_ids.c.id),
 )
 
 
@@ -78,7 +72,7 @@ class Ledger:
             "slots": [slot_at for _, slot_at in slots],
         }
         rows = await self.connection.execute(_OF_SLOTS, parameters)
-        return {(run.cronjob_id, run.slot_at): run for run in map(execution_of, rows)}
+        return {(run.cronjob_id, run.slot_at): run for run in map(run_rows.execution_of, rows)}
 
     async def of_job(self, slot_at: datetime, job_uid: str) -> executions.Execution | None:
         """Return the run of this Job, locked until the transaction ends."""
@@ -86,7 +80,13 @@ class Ledger:
 
     async def recent(self, cronjob_id: UUID, limit: int) -> Sequence[executions.Execution]:
         """Return the newest by slot, and every open one, newest first."""
-        return await read_recent(self.connection, cronjob_id, limit)
+        return (await self.recent_of([cronjob_id], limit))[cronjob_id]
+
+    async def recent_of(
+        self, cronjob_ids: Collection[UUID], limit: int
+    ) -> Mapping[UUID, Sequence[executions.Execution]]:
+        """Return the same for many jobs, each of them."""
+        return await run_rows.recent(self.connection, cronjob_ids, limit)
 
     async def save(self, execution: executions.Execution) -> None:
         """Insert or update by (slot_at, id); a step that the row does not allow changes nothing.
@@ -96,76 +96,67 @@ class Ledger:
         """
 
         async def write() -> None:
-            await self._write(execution)
+            for owner in (await self._write([execution])).values():
+                raise errors.Conflict(f"{execution.slot_at} belongs to Job {owner}")
 
         await self.partitions.provide(execution.slot_at, self.now, write)
 
+    async def save_all(self, runs: Collection[executions.Execution]) -> set[UUID]:
+        """Save many, each once; return the ids of those whose slot belongs to another Job.
+
+        Raises partitions.SlotOutOfRange as saving one does.
+        """
+        # So that two writers cannot wait for each other.
+        ordered = sorted(runs, key=lambda run: (run.slot_at, run.id))
+        try:
+            return set(await self._write(ordered))
+        except errors.Conflict:
+            pass  # it does not say whose
+        except exc.DBAPIError as error:
+            if not partitions.is_missing(error):
+                raise
+        return {run.id for run in ordered if not await self._is_saved(run)}
+
+    async def _is_saved(self, run: executions.Execution) -> bool:
+        try:
+            await self.save(run)
+        except errors.Conflict:
+            return False
+        return True
+
     async def _one(self, query: sa.Executable, key: dict[str, Any]) -> executions.Execution | None:
         row = (await self.connection.execute(query, key)).one_or_none()
-        return execution_of(row) if row else None
+        return run_rows.execution_of(row) if row else None
 
-    async def _write(self, execution: executions.Execution) -> None:
+    async def _write(self, runs: Sequence[executions.Execution]) -> Mapping[UUID, str]:
+        """Write in one statement and in this order; return what was refused, and for which Jobs."""
+        rows = [_columns(run) for run in runs]
+        parameters = {"now": self.now, **arrays.parameters(rows, _GIVEN)}
         try:
             async with self.connection.begin_nested():
-                written = await self.connection.execute(_UPSERT, _parameters(execution, self.now))
+                written = set((await self.connection.execute(_UPSERT, parameters)).scalars())
         except exc.IntegrityError as error:
             if failures.sqlstate(error) != failures.UNIQUE_VIOLATION:
                 raise
             raise errors.Conflict(
-                f"{failures.constraint(error)}: {execution.slot_at} belongs to another Job"
+                f"{failures.constraint(error)}: a slot belongs to another Job"
             ) from error
-        if written.one_or_none() is None:
-            await self._explain(execution)
+        return await self._refused([run for run in runs if run.id not in written])
 
-    async def _explain(self, execution: executions.Execution) -> None:
-        """Tell a late or repeated write, which is ignored, from one for a slot of another Job."""
-        key = {"slot_at": execution.slot_at, "id": execution.id}
-        owner = (await self.connection.execute(_OWNER, key)).scalar_one_or_none()
-        if owner and execution.job_uid and owner != execution.job_uid:
-            raise errors.Conflict(f"{execution.slot_at} belongs to Job {owner}")
+    async def _refused(self, unwritten: Sequence[executions.Execution]) -> Mapping[UUID, str]:
+        """Tell late or repeated writes, which are ignored, from those for slots of other Jobs.
 
-
-async def read_recent(
-    connection: AsyncConnection, cronjob_id: UUID, limit: int
-) -> list[executions.Execution]:
-    """Read the newest by slot, and every open one, newest first."""
-    rows = await connection.execute(_RECENT, {"cronjob_id": cronjob_id, "limit": limit})
-    found = {row.id: execution_of(row) for row in rows}
-    return sorted(found.values(), key=lambda run: (run.slot_at, run.id), reverse=True)
-
-
-def execution_of(row: sa.Row[Any]) -> executions.Execution:
-    """Read a row of `executions`."""
-    return executions.Execution(
-        id=row.id,
-        cronjob_id=row.cronjob_id,
-        slot_at=row.slot_at,
-        trigger=executions.Trigger(row.trigger),
-        status=executions.Status(row.status),
-        reason=row.reason,
-        message=row.message,
-        exit_code=row.exit_code,
-        job_name=row.job_name,
-        job_uid=row.job_uid,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        attempts=row.attempts,
-    )
-
-
-def _upsert() -> sa.Executable:
-    statement = insert(_rows)
-    new = statement.excluded
-    is_step = _rows.c.status == sa.any_(sa.bindparam("from", type_=sa.ARRAY(sa.Text)))
-    set_ = {name: new[name] for name in _CHANGING}
-    differs = [_rows.c[name].is_distinct_from(value) for name, value in set_.items()]
-    of_this_job = sa.or_(_rows.c.job_uid.is_(None), _rows.c.job_uid == new.job_uid)
-    return statement.on_conflict_do_update(
-        index_elements=[_rows.c.slot_at, _rows.c.id],
-        set_=set_,
-        where=sa.and_(is_step, of_this_job, sa.or_(*differs)),
-    ).returning(_rows.c.id)
+        Return the latter, and the Jobs that have their slots.
+        """
+        if not unwritten:
+            return {}
+        keys = arrays.parameters([_columns(run) for run in unwritten], ("slot_at", "id"))
+        owners = {row.id: row.job_uid for row in await self.connection.execute(_OWNERS, keys)}
+        return {
+            run.id: owner
+            for run in unwritten
+            if run.job_uid and (owner := owners.get(run.id)) and owner != run.job_uid
+        }
 
 
 _CHANGING = (
@@ -180,22 +171,37 @@ _CHANGING = (
     "ended_at",
     "attempts",
 )
-_UPSERT = _upsert()
-# From which statuses the state machine reaches each.
-_FROM = {
-    new: [old.value for old in executions.Status if executions.may_become(old, new)]
+_GIVEN = ("slot_at", "id", "cronjob_id", "trigger", *_CHANGING)
+# The state machine's table, staying the same included.
+_STEPS = ", ".join(
+    f"('{old}', '{new}')"
+    for old in executions.Status
     for new in executions.Status
-}
+    if executions.may_become(old, new)
+)
 
 
-def _parameters(execution: executions.Execution, now: datetime) -> dict[str, Any]:
-    return {
-        "slot_at": execution.slot_at,
-        "id": execution.id,
-        "cronjob_id": execution.cronjob_id,
-        "trigger": execution.trigger.value,
-        "recorded_at": now,
-        "from": _FROM[execution.status],
-        **{name: getattr(execution, name) for name in _CHANGING},
-        "status": execution.status.value,
-    }
+def _upsert() -> sa.Executable:
+    given = arrays.rows(_rows, _GIVEN)
+    recorded_at = sa.bindparam("now", type_=_rows.c.recorded_at.type)
+    statement = insert(_rows).from_select(
+        [*_GIVEN, "recorded_at"], sa.select(*given.c, recorded_at)
+    )
+    new = statement.excluded
+    is_step = sa.text(f"(executions.status, excluded.status) IN ({_STEPS})")
+    set_ = {name: new[name] for name in _CHANGING}
+    differs = [_rows.c[name].is_distinct_from(value) for name, value in set_.items()]
+    of_this_job = sa.or_(_rows.c.job_uid.is_(None), _rows.c.job_uid == new.job_uid)
+    return statement.on_conflict_do_update(
+        index_elements=[_rows.c.slot_at, _rows.c.id],
+        set_=set_,
+        where=sa.and_(is_step, of_this_job, sa.or_(*differs)),
+    ).returning(_rows.c.id)
+
+
+_UPSERT = _upsert()
+
+
+def _columns(run: executions.Execution) -> dict[str, Any]:
+    values = {name: getattr(run, name) for name in _GIVEN}
+    return values | {"trigger": run.trigger.value, "status": run.status.value}

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import cursors, executions, ids
 from rollcall.services import listing
-from rollcall.store import ledger, models
+from rollcall.store import models, run_rows
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Execution)
@@ -170,7 +170,7 @@ def _of_few(
 
 def _listed(row: sa.Row[Any]) -> listing.Listed:
     return listing.Listed(
-        execution=ledger.execution_of(row), namespace=row.namespace, cronjob=row.cronjob_name
+        execution=run_rows.execution_of(row), namespace=row.namespace, cronjob=row.cronjob_name
     )
 
 

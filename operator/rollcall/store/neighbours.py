@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions
 from rollcall.services import ports
-from rollcall.store import ledger, models, registry
+from rollcall.store import models, registry, run_rows
 
 _jobs = models.table(models.CronJob)
 _revisions = models.table(models.ScheduleRevision)
@@ -59,7 +59,7 @@ class Neighbours:
         """Return the newest executions that had a Job, with a slot at or before `at`."""
         parameters = {"cronjob_id": cronjob_id, "at": at, "limit": limit}
         rows = await self.connection.execute(_RUNS_BEFORE, parameters)
-        return [ledger.execution_of(row) for row in rows]
+        return [run_rows.execution_of(row) for row in rows]
 
     async def newest_started(self, cluster: str, limit: int) -> Sequence[ports.Started]:
         """Return the active jobs of the cluster that started last, newest first."""

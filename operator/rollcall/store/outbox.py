@@ -72,19 +72,21 @@ class Outbox:
         return rows.scalars().all()
 
     async def claim(
-        self, holder: str, limit: int, lease: timedelta, *, cluster: str | None = None
+        self, holder: str, limit: int, lease: timedelta, *, cluster: str
     ) -> Sequence[ports.Notification]:
         """Lease due rows, in order per incident and channel.
 
-        A row is due only when no earlier row of its incident and channel is pending. With `cluster`
-        only its own rows are claimed: a channel of that name elsewhere is another one.
+        A row is due only when no earlier row of its incident and channel is pending. Only rows of
+        this cluster are claimed: a channel of that name elsewhere is another one.
         """
-        claimed = await self.connection.execute(
-            sa.update(_rows)
-            .where(_rows.c.id.in_(sa.select(_due(self.now, limit, cluster).c.id)))
-            .values(next_at=self.now + lease, holder=holder)
-            .returning(_rows)
-        )
+        given = {
+            "of": cluster,
+            "now": self.now,
+            "limit": limit,
+            "again_at": self.now + lease,
+            "by": holder,
+        }
+        claimed = await self.connection.execute(_CLAIM, given)
         return sorted(map(_notification, claimed), key=lambda notification: notification.id)
 
     async def settle(self, outcomes: Sequence[ports.Outcome]) -> None:
@@ -107,7 +109,7 @@ class Outbox:
         return cluster
 
 
-def _due(now: datetime, limit: int, cluster: str | None) -> sa.CTE:
+def _claim() -> sa.Executable:
     earlier = _rows.alias()
     is_waiting = (
         sa.exists()
@@ -119,17 +121,26 @@ def _due(now: datetime, limit: int, cluster: str | None) -> sa.CTE:
         )
         .correlate(_rows)
     )
+    is_due = sa.and_(_rows.c.cluster == sa.bindparam("of"), _rows.c.next_at <= sa.bindparam("now"))
     query = (
         sa.select(_rows.c.id)
-        .where(_IS_PENDING, _rows.c.next_at <= now, ~is_waiting)
+        .where(_IS_PENDING, is_due, ~is_waiting)
         .order_by(_rows.c.next_at, _rows.c.id)
-        .limit(limit)
+        .limit(sa.bindparam("limit", type_=sa.Integer))
         .with_for_update(skip_locked=True)
     )
-    if cluster is not None:
-        query = query.where(_rows.c.cluster == cluster)
     # Materialised by its row locks: it is evaluated once, so the limit holds.
-    return query.cte("due")
+    due = query.cte("due")
+    return (
+        sa.update(_rows)
+        .where(_rows.c.id.in_(sa.select(due.c.id)))
+        .values(next_at=sa.bindparam("again_at"), holder=sa.bindparam("by"))
+        .returning(_rows)
+    )
+
+
+# Built once: building a statement costs more than running it, and this one runs each second.
+_CLAIM = _claim()
 
 
 def _columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Partitions:
         try:
             await write()
         except exc.DBAPIError as error:
-            if not _lacks_partition(error):
+            if not is_missing(error):
                 raise
             await self.ensure_for(slot_at, now)
             await write()
@@ -175,7 +175,8 @@ async def _make(connection: AsyncConnection, table: str, weeks: list[Week]) -> l
     return [week.of(table) for week in weeks]
 
 
-def _lacks_partition(error: exc.DBAPIError) -> bool:
+def is_missing(error: exc.DBAPIError) -> bool:
+    """Whether a row had no partition to go to."""
     # A violated CHECK of ours has the same code, and a name.
     return failures.sqlstate(error) == failures.NO_PARTITION and not failures.constraint(error)
 

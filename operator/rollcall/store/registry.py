@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, health, slots
@@ -18,13 +18,52 @@ _jobs = models.table(models.CronJob)
 _revisions = models.table(models.ScheduleRevision)
 
 # Built once: building a statement costs more than running it.
-BY_ID = sa.select(_jobs).where(_jobs.c.id == sa.bindparam("id"))
+_BY_ID = sa.select(_jobs).where(_jobs.c.id == sa.bindparam("id"))
 _OWNERS = sa.select(_jobs.c.id, _jobs.c.cronjob_uid).where(
     _jobs.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
     _jobs.c.cronjob_uid.is_not(None),
     _jobs.c.deleted_at.is_(None),
 )
-_LOCKED = BY_ID.with_for_update(key_share=True)
+_LOCKED = _BY_ID.with_for_update(key_share=True)
+_UPDATE = sa.update(_jobs).where(_jobs.c.id == sa.bindparam("key"))
+_LAST_REVISION = (
+    sa.select(_revisions)
+    .where(_revisions.c.cronjob_id == sa.bindparam("cronjob_id"))
+    .order_by(_revisions.c.effective_from.desc())
+    .limit(1)
+)
+# A late event of an older object must not close the row of the one that replaced it: that row
+# stays, and its unique name refuses the older object.
+_RETIRE_NAMESAKES = (
+    sa.update(_jobs)
+    .where(
+        _jobs.c.cluster == sa.bindparam("of_cluster"),
+        _jobs.c.namespace == sa.bindparam("of_namespace"),
+        _jobs.c.name == sa.bindparam("of_name"),
+        _jobs.c.deleted_at.is_(None),
+        _jobs.c.id != sa.bindparam("but"),
+        _jobs.c.created_at <= sa.bindparam("until"),
+    )
+    .values(deleted_at=sa.bindparam("at"))
+)
+
+
+def _upsert(table: sa.Table, given: Collection[str]) -> Insert:
+    """Build an insert of these columns that updates them in a row that is there already."""
+    statement = insert(table)
+    changing = [name for name in given if name not in table.primary_key.columns]
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={name: statement.excluded[name] for name in changing},
+    )
+
+
+_OF_JOB = (
+    *("id", "cluster", "uid", "namespace", "name", "group", "policy", "created_at"),
+    *("deleted_at", "next_check_at"),
+)
+_REGISTER = _upsert(_jobs, _OF_JOB).returning(_jobs)
+_ADD_REVISION = _upsert(_revisions, _revisions.columns.keys())
 
 
 @dataclass(slots=True)
@@ -43,14 +82,8 @@ class Registry:
         if found and found.job == job and found.deleted_at is None:
             return found
         await self._retire_namesakes(job)
-        values = _columns(job) | {"deleted_at": None, "next_check_at": self.now}
-        upsert = (
-            insert(_jobs)
-            .values(id=job.id, **values)
-            .on_conflict_do_update(index_elements=[_jobs.c.id], set_=values)
-            .returning(_jobs)
-        )
-        return job_row((await self.connection.execute(upsert)).one())
+        values = {"id": job.id, "deleted_at": None, "next_check_at": self.now, **_columns(job)}
+        return job_row((await self.connection.execute(_REGISTER, values)).one())
 
     async def applied(self, cronjob_id: UUID, applied: ports.Applied) -> None:
         """Keep what was applied; a new rhythm asks for a new look at once.
@@ -106,30 +139,23 @@ class Registry:
         return [job_row(row) for row in rows]
 
     async def _row(self, cronjob_id: UUID, *, lock: bool = False) -> ports.JobRow | None:
-        query = _LOCKED if lock else BY_ID
+        query = _LOCKED if lock else _BY_ID
         row = (await self.connection.execute(query, {"id": cronjob_id})).one_or_none()
         return job_row(row) if row else None
 
     async def _update(self, cronjob_id: UUID, values: dict[str, Any]) -> None:
-        await self.connection.execute(
-            sa.update(_jobs).where(_jobs.c.id == cronjob_id).values(**values)
-        )
+        await self.connection.execute(_UPDATE, {"key": cronjob_id, **values})
 
     async def _retire_namesakes(self, job: ports.TrackedJob) -> None:
-        # A late event of an older object must not close the row of the one that replaced it: that
-        # row stays, and its unique name refuses the older object.
-        await self.connection.execute(
-            sa.update(_jobs)
-            .where(
-                _jobs.c.cluster == job.cluster,
-                _jobs.c.namespace == job.namespace,
-                _jobs.c.name == job.name,
-                _jobs.c.deleted_at.is_(None),
-                _jobs.c.id != job.id,
-                _jobs.c.created_at <= job.created_at,
-            )
-            .values(deleted_at=self.now)
-        )
+        given = {
+            "of_cluster": job.cluster,
+            "of_namespace": job.namespace,
+            "of_name": job.name,
+            "but": job.id,
+            "until": job.created_at,
+            "at": self.now,
+        }
+        await self.connection.execute(_RETIRE_NAMESAKES, given)
 
     async def _add_revision(self, cronjob_id: UUID, revision: slots.Revision) -> bool:
         last = await self._last_revision(cronjob_id)
@@ -138,26 +164,17 @@ class Registry:
         # Times of the API server are whole seconds and may step back: the newest apply is in force
         # from then on in any case, and takes the place of one of the same moment.
         begin = max(revision.effective_from, last.effective_from) if last else None
-        values = _revision_columns(revision)
-        await self.connection.execute(
-            insert(_revisions)
-            .values(
-                cronjob_id=cronjob_id, effective_from=begin or revision.effective_from, **values
-            )
-            .on_conflict_do_update(
-                index_elements=[_revisions.c.cronjob_id, _revisions.c.effective_from], set_=values
-            )
-        )
+        values = {
+            **_revision_columns(revision),
+            "cronjob_id": cronjob_id,
+            "effective_from": begin or revision.effective_from,
+        }
+        await self.connection.execute(_ADD_REVISION, values)
         return True
 
     async def _last_revision(self, cronjob_id: UUID) -> slots.Revision | None:
-        query = (
-            sa.select(_revisions)
-            .where(_revisions.c.cronjob_id == cronjob_id)
-            .order_by(_revisions.c.effective_from.desc())
-            .limit(1)
-        )
-        row = (await self.connection.execute(query)).one_or_none()
+        found = await self.connection.execute(_LAST_REVISION, {"cronjob_id": cronjob_id})
+        row = found.one_or_none()
         return revision_of(row) if row else None
 
 

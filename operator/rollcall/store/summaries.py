@@ -1,5 +1,6 @@
-"""What a job's status shows, read in a few bounded queries."""
+"""What the statuses of jobs show, read in a few bounded queries."""
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
@@ -8,11 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import incidents
+from rollcall.core import executions, incidents
 from rollcall.services import ports
 from rollcall.store import incidents as incident_rows
-from rollcall.store import ledger, models, registry
+from rollcall.store import models, registry, run_rows
 
+_jobs = models.table(models.CronJob)
 _runs = models.table(models.Execution)
 _pods = models.table(models.Attempt)
 
@@ -25,9 +27,10 @@ RUNS = 20
 def _last_heartbeat() -> sa.ScalarSelect[Any]:
     newest = (
         sa.select(_pods.c.last_heartbeat_at)
-        .where(_pods.c.cronjob_id == sa.bindparam("cronjob_id"))
+        .where(_pods.c.cronjob_id == _jobs.c.id)
         .order_by(_pods.c.slot_at.desc())
         .limit(PODS)
+        .correlate(_jobs)
         .subquery()
     )
     return sa.select(sa.func.max(newest.c.last_heartbeat_at)).scalar_subquery()
@@ -43,39 +46,48 @@ def _heard() -> sa.ScalarSelect[Any]:
     return (
         sa.select(heard)
         .where(
-            _runs.c.cronjob_id == sa.bindparam("cronjob_id"),
+            _runs.c.cronjob_id == _jobs.c.id,
             _runs.c.started_at.is_not(None),
             _runs.c.ended_at.is_not(None),
         )
         .order_by(_runs.c.slot_at.desc(), _runs.c.id.desc())
         .limit(RUNS)
+        .correlate(_jobs)
         .scalar_subquery()
     )
 
 
 # Built once: building a statement costs more than running it.
-_REPORTING = sa.select(
-    _last_heartbeat().label("last_at"),
+_JOBS = sa.select(
+    _jobs,
+    _last_heartbeat().label("heard_at"),
     sa.func.array(_heard(), type_=sa.ARRAY(sa.Boolean)).label("heard"),
-)
+).where(_jobs.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
 
 
-async def read(connection: AsyncConnection, cronjob_id: UUID) -> ports.Summary | None:
-    """Read the summary of a job, None if it is not registered."""
-    key = {"cronjob_id": cronjob_id}
-    row = (await connection.execute(registry.BY_ID, {"id": cronjob_id})).one_or_none()
-    if row is None:
-        return None
-    runs = await ledger.read_recent(connection, cronjob_id, limit=1)
-    found = await incident_rows.read_open(connection, cronjob_id)
-    reporting = (await connection.execute(_REPORTING, key)).one()
+async def read(
+    connection: AsyncConnection, cronjob_ids: Collection[UUID]
+) -> Mapping[UUID, ports.Summary]:
+    """Read the summaries of jobs; those that are not registered are left out."""
+    rows = (await connection.execute(_JOBS, {"ids": list(cronjob_ids)})).all()
+    runs = await run_rows.recent(connection, cronjob_ids, limit=1)
+    found = await incident_rows.read_open(connection, cronjob_ids)
+    return {row.id: _summary(row, runs[row.id], found) for row in rows}
+
+
+def _summary(
+    row: sa.Row[Any],
+    runs: Sequence[executions.Execution],
+    found: Sequence[incidents.Incident],
+) -> ports.Summary:
+    mine = [incident for incident in found if incident.cronjob_id == row.id]
     return ports.Summary(
         row=registry.job_row(row),
         last=runs[0] if runs else None,
         active=[run for run in runs if run.is_open],
-        incidents=sorted(found, key=_worst_first),
-        last_heartbeat_at=reporting.last_at,
-        unheard=len(list(takewhile(lambda was_heard: not was_heard, reporting.heard))),
+        incidents=sorted(mine, key=_worst_first),
+        last_heartbeat_at=row.heard_at,
+        unheard=len(list(takewhile(lambda was_heard: not was_heard, row.heard))),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,9 @@ from sqlalchemy.engine import Engine
 
 from rollcall.core import errors
 from rollcall.core.executions import Status, Trigger
-from support.stories import MINUTE, SECOND, SLOT_AT, Story
+from rollcall.services import sweep
+from support import builders
+from support.stories import HOURLY, MINUTE, SECOND, SLOT_AT, Story
 
 BEGUN = SLOT_AT - MINUTE  # so that the first expected slot is SLOT_AT
 
@@ -104,3 +107,64 @@ async def test_runs_by_hand_are_no_slots(story: Story) -> None:
     await story.look(SLOT_AT + 2 * MINUTE)
     found = {(run.trigger, run.status) for run in await story.runs()}
     assert found == {(Trigger.MANUAL, Status.PENDING), (Trigger.SCHEDULE, Status.MISSED)}
+
+
+async def others(story: Story, names: list[str]) -> list[UUID]:
+    """Register more jobs like the story's own."""
+    jobs = [builders.job(name, created_at=HOURLY.effective_from) for name in names]
+    async with story.store.transaction() as transaction:
+        for job in jobs:
+            await transaction.registry.register(job)
+            await transaction.registry.applied(job.id, builders.applied(HOURLY))
+    return [job.id for job in jobs]
+
+
+async def test_looks_at_many_jobs_cost_as_many_statements_as_one(story: Story) -> None:
+    await story.begin()
+    ids = [story.job.id, *await others(story, [f"other-{number}" for number in range(20)])]
+    story.clock.set(SLOT_AT - 5 * MINUTE)
+    with counted() as statements:
+        assert await story.evaluator.evaluate_all(ids) == []
+    assert len(statements) <= 7, statements
+    async with story.store.transaction() as transaction:
+        rows = await transaction.registry.registered(builders.CLUSTER)
+    assert {row.state.next_slot_at for row in rows} == {SLOT_AT}
+
+
+async def test_jobs_for_which_the_cluster_is_to_be_read_are_left_to_a_look_of_their_own(
+    story: Story,
+) -> None:
+    await story.begin()
+    await others(story, ["other"])
+    await story.sees(at=SLOT_AT)
+    story.clock.set(SLOT_AT + 2 * MINUTE)
+    async with story.store.transaction() as transaction:
+        before = {row.job.name: row for row in await transaction.registry.registered("test")}
+    ids = [row.job.id for row in before.values()]
+    assert await story.evaluator.evaluate_all(ids) == [before["other"].job.id]
+    assert story.cluster.reads == []
+    async with story.store.transaction() as transaction:
+        after = {row.job.name: row for row in await transaction.registry.registered("test")}
+    assert after["other"] == before["other"]
+    assert after[story.job.name].state.last_schedule_at == SLOT_AT
+
+
+async def test_a_job_that_cannot_be_looked_at_costs_the_others_nothing(story: Story) -> None:
+    story.clock.set(SLOT_AT - 5 * MINUTE)
+    await story.begin()
+    await others(story, ["other"])
+    poisoned = builders.job("poisoned", policy={"rules": 7}, created_at=HOURLY.effective_from)
+    async with story.store.transaction() as transaction:
+        await transaction.registry.register(poisoned)
+    await sweep.Sweep(
+        store=story.store,
+        evaluator=story.evaluator,
+        cluster=builders.CLUSTER,
+        is_clear=lambda: True,
+        clock=story.clock,
+    ).sweep()
+    async with story.store.transaction() as transaction:
+        rows = {row.job.name: row for row in await transaction.registry.registered("test")}
+    put_off = story.clock() + sweep.POISONED_FOR
+    assert rows.pop("poisoned").next_check_at == put_off
+    assert {row.state.next_slot_at for row in rows.values()} == {SLOT_AT}

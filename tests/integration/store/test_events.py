@@ -95,3 +95,13 @@ async def test_reading_asks_one_partition_only(store: engine.Database) -> None:
 
     scanned = [line for line in plan.scalars() if " on execution_events_" in line]
     assert len(scanned) == 1
+
+
+async def test_the_events_of_many_executions_are_added_at_once(store: engine.Database) -> None:
+    old = builders.execution(slot_at=AT - timedelta(weeks=70))
+    async with store.transaction() as unit:
+        for _ in range(2):
+            await unit.events.record_all([(RUN, [event(1), event(2)]), (old, [event(3)])])
+
+        assert await unit.events.of(RUN.id) == [event(1), event(2)]
+        assert await unit.events.of(old.id) == [event(3)]

@@ -75,12 +75,16 @@ async def succeed(unit: engine.Transaction, number: int, took: timedelta) -> Non
     )
 
 
+async def typical_duration(unit: engine.Transaction, at_least: int) -> timedelta | None:
+    return (await unit.history.typical_durations([JOB.id], at_least))[JOB.id]
+
+
 async def test_the_typical_duration_is_the_95th_percentile(store: engine.Database) -> None:
     async with store.transaction() as unit:
         for number in range(21):
             await succeed(unit, number, timedelta(seconds=number))
 
-        assert await unit.history.typical_duration(JOB.id, 5) == timedelta(seconds=19)
+        assert await typical_duration(unit, 5) == timedelta(seconds=19)
 
 
 async def test_too_few_successes_have_no_typical_duration(store: engine.Database) -> None:
@@ -90,8 +94,8 @@ async def test_too_few_successes_have_no_typical_duration(store: engine.Database
         failed = builders.execution(JOB, slot_at=AT - MINUTE, status=Status.FAILED)
         await unit.ledger.save(failed)
 
-        assert await unit.history.typical_duration(JOB.id, 5) is None
-        assert await unit.history.typical_duration(JOB.id, 4) == MINUTE
+        assert await typical_duration(unit, 5) is None
+        assert await typical_duration(unit, 4) == MINUTE
 
 
 async def test_only_the_newest_hundred_successes_count(store: engine.Database) -> None:
@@ -99,7 +103,7 @@ async def test_only_the_newest_hundred_successes_count(store: engine.Database) -
         for number in range(history.TYPICAL_RUNS + 10):
             await succeed(unit, number, timedelta(days=5) if number < 10 else MINUTE)
 
-        assert await unit.history.typical_duration(JOB.id, 5) == MINUTE
+        assert await typical_duration(unit, 5) == MINUTE
 
 
 async def test_successes_are_looked_for_among_the_newest_rows_only(
@@ -111,10 +115,10 @@ async def test_successes_are_looked_for_among_the_newest_rows_only(
         for number in range(5, 8):
             slot_at = AT + number * MINUTE
             await unit.ledger.save(builders.execution(JOB, slot_at=slot_at, status=Status.FAILED))
-        assert await unit.history.typical_duration(JOB.id, 5) == MINUTE
+        assert await typical_duration(unit, 5) == MINUTE
 
         monkeypatch.setattr(history, "_TYPICAL", history.typical(lookback=7))
-        assert await unit.history.typical_duration(JOB.id, 5) is None
+        assert await typical_duration(unit, 5) is None
 
 
 async def test_open_executions_are_those_of_the_cluster(store: engine.Database) -> None:

@@ -266,3 +266,60 @@ async def test_a_job_is_found_in_its_one_partition(store: engine.Database) -> No
 
     assert text.count("executions_20260302") >= 1
     assert "Append" not in text
+
+
+async def test_many_are_saved_at_once_and_those_whose_slot_is_taken_are_named(
+    store: engine.Database,
+) -> None:
+    runs = [
+        builders.execution(JOB, slot_at=builders.SLOT_AT + n * MINUTE, job_uid=f"job-{n}")
+        for n in range(4)
+    ]
+    taken = replace(runs[0], job_uid="another", status=Status.RUNNING)
+    running = replace(runs[1], status=Status.RUNNING)
+    async with store.transaction() as unit:
+        assert await unit.ledger.save_all(runs[:2]) == set()
+        assert await unit.ledger.save_all([taken, running, *runs[2:]]) == {taken.id}
+
+    async with store.transaction() as unit:
+        assert await unit.ledger.recent(JOB.id, 10) == [runs[3], runs[2], running, runs[0]]
+
+
+@pytest.mark.parametrize("changes", VIOLATIONS.values(), ids=VIOLATIONS)
+async def test_a_second_row_among_many_is_named_and_the_others_are_saved(
+    store: engine.Database, changes: dict[str, Any]
+) -> None:
+    first = builders.execution(JOB)
+    other = builders.execution(JOB, slot_at=builders.SLOT_AT + 2 * MINUTE, job_uid="other")
+    second = replace(first, **changes)
+    async with store.transaction() as unit:
+        await unit.ledger.save(first)
+        assert await unit.ledger.save_all([second, other]) == {second.id}
+
+    async with store.transaction() as unit:
+        assert await unit.ledger.recent(JOB.id, 10) == [other, first]
+
+
+async def test_among_many_a_slot_without_a_partition_gets_one(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    old = builders.execution(JOB, slot_at=clock.now - timedelta(days=500), job_uid="old")
+    async with store.transaction() as unit:
+        assert await unit.ledger.save_all([builders.execution(JOB), old]) == set()
+
+    assert await of_slot(store, old.slot_at) == old
+
+
+async def test_the_recent_runs_of_many_jobs_are_each_their_own(store: engine.Database) -> None:
+    other, none = builders.job("other"), builders.job("none")
+    mine = [
+        builders.execution(JOB, slot_at=builders.SLOT_AT + n * MINUTE, job_uid=f"job-{n}")
+        for n in range(3)
+    ]
+    theirs = builders.execution(other, job_uid="theirs")
+    await save(store, *mine, theirs)
+    async with store.transaction() as unit:
+        found = await unit.ledger.recent_of([JOB.id, other.id, none.id], 1)
+    assert found[other.id] == [theirs]
+    assert found[none.id] == []
+    assert found[JOB.id] == list(reversed(mine))  # the newest, and the others are open

@@ -123,9 +123,9 @@ async def test_a_look_is_brought_forward_and_never_moved_back(
     await check_at(store, "report", clock, 5 * MINUTE)
     job_id = builders.job("report").id
     async with store.transaction() as unit:
-        await unit.schedule.look_at(job_id, clock.now + 9 * MINUTE)
+        await unit.schedule.look_at({job_id: clock.now + 9 * MINUTE})
         later = await unit.schedule.lock(job_id)
-        await unit.schedule.look_at(job_id, clock.now + 2 * MINUTE)
+        await unit.schedule.look_at({job_id: clock.now + 2 * MINUTE})
         sooner = await unit.schedule.lock(job_id)
 
     assert later is not None
@@ -143,7 +143,7 @@ async def test_a_request_during_a_look_survives_its_outcome(
 
     async def request() -> None:
         async with store.transaction() as other:
-            await other.schedule.look_at(row.job.id, requested_at)
+            await other.schedule.look_at({row.job.id: requested_at})
 
     async with store.transaction() as look:
         await look.schedule.lock(row.job.id)
@@ -197,3 +197,48 @@ async def explain(unit: engine.Transaction) -> dict[str, Any]:
     )
     plan: dict[str, Any] = rows.scalar_one()[0]
     return plan
+
+
+async def test_of_many_jobs_those_are_locked_that_nobody_else_has(store: engine.Database) -> None:
+    rows = await register(store, "first", "second", "third")
+    ids = [row.job.id for row in rows]
+    async with store.transaction() as first:
+        await first.schedule.lock(ids[1])
+        async with store.transaction() as second:
+            found = await second.schedule.lock_all([*ids, builders.job("unknown").id])
+
+    assert sorted(row.job.name for row in found) == ["first", "third"]
+
+
+async def test_the_outcomes_of_many_looks_are_kept_each_for_its_job(
+    store: engine.Database,
+) -> None:
+    rows = await register(store, "first", "second", "third")
+    outcomes = {
+        row.job.id: (
+            ports.JobState(consecutive_failures=number, health=health.Health.FAILING),
+            builders.SLOT_AT + number * MINUTE,
+        )
+        for number, row in enumerate(rows[:2])
+    }
+    async with store.transaction() as unit:
+        await unit.schedule.save_all(outcomes)
+        found = {row.job.id: row for row in await unit.registry.registered("test")}
+
+    kept = {one: (found[one].state, found[one].next_check_at) for one in outcomes}
+    assert kept == outcomes
+    assert found[rows[2].job.id] == rows[2]
+
+
+async def test_looks_at_many_jobs_are_asked_for_each_at_its_time(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    rows = await register(store, "first", "second")
+    ids = [row.job.id for row in rows]
+    later = clock.now + 9 * MINUTE
+    async with store.transaction() as unit:
+        await unit.schedule.save_all({one: (ports.JobState(), later) for one in ids})
+        await unit.schedule.look_at({ids[0]: clock.now + MINUTE, ids[1]: later + MINUTE})
+        found = {row.job.id: row.next_check_at for row in await unit.schedule.lock_all(ids)}
+
+    assert found == {ids[0]: clock.now + MINUTE, ids[1]: later}

@@ -26,15 +26,14 @@ async def run(
 
 async def test_an_unknown_job_has_no_summary(store: engine.Database) -> None:
     async with store.transaction() as unit:
-        assert await unit.summary(JOB.id) is None
+        assert await unit.summaries([JOB.id]) == {}
 
 
 async def test_a_new_job_has_an_empty_one(store: engine.Database) -> None:
     async with store.transaction() as unit:
         row = await unit.registry.register(JOB)
-        summary = await unit.summary(JOB.id)
+        summary = (await unit.summaries([JOB.id]))[JOB.id]
 
-    assert summary is not None
     assert summary.row == row
     assert summary.last is None
     assert (summary.active, summary.incidents) == ([], [])
@@ -47,9 +46,8 @@ async def test_it_shows_the_newest_slot_and_what_is_active(store: engine.Databas
         await run(unit, 9, Status.RUNNING)
         await run(unit, 5, Status.FAILED)
         await run(unit, 1, Status.SKIPPED)
-        summary = await unit.summary(JOB.id)
+        summary = (await unit.summaries([JOB.id]))[JOB.id]
 
-    assert summary is not None
     assert summary.last is not None
     assert summary.last.status is Status.SKIPPED
     assert [active.slot_at for active in summary.active] == [AT - 9 * MINUTE]
@@ -67,9 +65,8 @@ async def test_incidents_are_the_open_ones_worst_first(store: engine.Database) -
         await unit.registry.register(JOB)
         for step in (*steps, ended):
             await unit.incidents.save(step, at=AT)
-        summary = await unit.summary(JOB.id)
+        summary = (await unit.summaries([JOB.id]))[JOB.id]
 
-    assert summary is not None
     assert [incident.kind for incident in summary.incidents] == [
         Kind.STALE,
         Kind.MISSED,
@@ -89,9 +86,8 @@ async def test_unheard_counts_the_newest_ended_runs_in_a_row(
         await run(unit, 6, Status.MISSED)
         await run(unit, 5, Status.SUCCEEDED)
         await run(unit, 4, Status.RUNNING)
-        summary = await unit.summary(JOB.id)
+        summary = (await unit.summaries([JOB.id]))[JOB.id]
 
-    assert summary is not None
     assert summary.unheard == 2  # the running one may still speak, the missed one cannot
     assert summary.last_heartbeat_at == AT - 8 * MINUTE + MINUTE / 2
 
@@ -103,8 +99,7 @@ async def test_a_job_whose_pods_never_report_is_counted_up_to_a_bound(
         await unit.registry.register(JOB)
         for minutes_ago in range(summaries.RUNS + 5):
             await run(unit, minutes_ago, Status.SUCCEEDED)
-        summary = await unit.summary(JOB.id)
+        summary = (await unit.summaries([JOB.id]))[JOB.id]
 
-    assert summary is not None
     assert summary.unheard == summaries.RUNS
     assert summary.last_heartbeat_at is None

@@ -212,11 +212,11 @@ async def test_a_real_deadlock_is_survived_by_both(store: engine.Database) -> No
         async def work(unit: engine.Transaction) -> None:
             nonlocal is_first_try
             tries.append("try")
-            await unit.schedule.look_at(jobs[order[0]].id, at - timedelta(days=len(tries)))
+            await unit.schedule.look_at({jobs[order[0]].id: at - timedelta(days=len(tries))})
             if is_first_try:
                 is_first_try = False
                 await both_hold_one.wait()
-            await unit.schedule.look_at(jobs[order[1]].id, at - timedelta(days=10 * len(tries)))
+            await unit.schedule.look_at({jobs[order[1]].id: at - timedelta(days=10 * len(tries))})
 
         await store.run(work)
 

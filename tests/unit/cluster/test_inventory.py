@@ -117,3 +117,12 @@ def test_only_the_cronjob_that_is_meant_is_dropped() -> None:
     assert not known.drop_child(KEY, "old")
     assert known.drop_child(KEY, "new")
     assert not known.drop_child(KEY)
+
+
+def test_the_container_that_a_job_tracks_is_known_without_reading_the_job() -> None:
+    known = inventory.Inventory(cluster="test")
+    assert KEY not in known
+    assert known.container(KEY) is None
+    known.put(tracked(tracking={"container": "worker"}))
+    assert KEY in known
+    assert known.container(KEY) == "worker"

@@ -12,6 +12,7 @@ from typing_extensions import override  # typing has it from 3.12 on
 from rollcall.core import errors
 from rollcall.services import deliver, ports
 from support import clocks, outboxes
+from support.loops import play
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 OK = ports.Delivery(delivered=True)
@@ -543,3 +544,26 @@ async def cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_an_outbox_that_stays_empty_is_looked_at_less_often_until_somebody_writes() -> None:
+    async def scenario() -> None:
+        clock = clocks.Clock()
+        store = outboxes.MemoryStore(clock)
+        process = build(clock, store, FakeSenders(), [])
+        task = asyncio.create_task(process.run())
+        counts = []
+        for step in range(4):
+            if step == 3:
+                process.wake()
+            store.claims = 0
+            for _ in range(50):
+                clock.advance(timedelta(seconds=1))
+                await asyncio.sleep(1)
+            counts.append(store.claims)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert counts[0] == counts[3] == pytest.approx(50, abs=2)
+        assert counts[2] == pytest.approx(10, abs=2)
+
+    play(scenario)

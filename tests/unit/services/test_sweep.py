@@ -1,6 +1,6 @@
 """One sweep over what is due."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,8 @@ class World:
         self.asked = 0
         self.are_due = [FIRST, SECOND, THIRD]
         self.looked: list[UUID] = []
+        self.together: list[list[UUID]] = []
+        self.ask_the_cluster: set[UUID] = set()
         self.postponed: dict[UUID, timedelta] = {}
         self.faults: dict[UUID, Exception] = {}
         self.clock = clocks.Clock()
@@ -41,6 +43,15 @@ class World:
         self.asked += 1
         return self.are_due
 
+    async def evaluate_all(self, cronjob_ids: Collection[UUID]) -> list[UUID]:
+        self.together.append(list(cronjob_ids))
+        for cronjob_id in cronjob_ids:
+            if cronjob_id in self.faults:
+                raise self.faults[cronjob_id]
+        alone = [one for one in cronjob_ids if one in self.ask_the_cluster]
+        self.looked += [one for one in cronjob_ids if one not in alone]
+        return alone
+
     async def evaluate(self, cronjob_id: UUID) -> None:
         self.looked.append(cronjob_id)
         if cronjob_id in self.faults:
@@ -57,6 +68,21 @@ async def test_everything_that_is_due_is_looked_at_once() -> None:
     await world.sweep.sweep()
     assert sorted(world.looked) == [FIRST, SECOND, THIRD]
     assert world.sweep.swept_at == world.clock()
+
+
+async def test_jobs_that_are_due_together_are_looked_at_together() -> None:
+    world = World()
+    world.are_due = [UUID(int=number) for number in range(sweep.TOGETHER + 1)]
+    await world.sweep.sweep()
+    assert [len(piece) for piece in world.together] == [sweep.TOGETHER, 1]
+    assert sorted(world.looked) == world.are_due
+
+
+async def test_a_job_for_which_the_cluster_is_read_is_looked_at_alone() -> None:
+    world = World()
+    world.ask_the_cluster = {SECOND}
+    await world.sweep.sweep()
+    assert world.looked == [FIRST, THIRD, SECOND]
 
 
 async def test_while_blind_nothing_is_looked_at_and_no_sweep_is_claimed() -> None:

@@ -2,15 +2,10 @@
 
 from rollcall.services.ports.channels import Delivery, Directory, Sender, Senders
 from rollcall.services.ports.cluster import Evidence
+from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.store import (
-    Attempts,
-    Events,
-    Gaps,
-    History,
     Housekeeping,
     Incidents,
-    Ledger,
-    Neighbours,
     Outbox,
     Registry,
     Schedule,
@@ -27,6 +22,7 @@ from rollcall.services.ports.values import (
     Outcome,
     SlotKey,
     Started,
+    Story,
     Summary,
     TrackedJob,
 )
@@ -58,6 +54,7 @@ __all__ = [
     "SlotKey",
     "Started",
     "Store",
+    "Story",
     "Summary",
     "TrackedJob",
     "Transaction",

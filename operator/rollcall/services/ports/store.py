@@ -10,16 +10,14 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from rollcall.core import executions, incidents, policies, slots
+from rollcall.core import incidents, policies, slots
+from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.values import (
     Applied,
-    Identity,
     JobRow,
     JobState,
     Notification,
     Outcome,
-    SlotKey,
-    Started,
     Summary,
     TrackedJob,
 )
@@ -64,60 +62,17 @@ class Schedule(Protocol):
     async def lock(self, cronjob_id: UUID) -> JobRow | None:
         """Lock the job's row for this transaction; None if somebody else has it or it is gone."""
 
+    async def lock_all(self, cronjob_ids: Collection[UUID]) -> Sequence[JobRow]:
+        """Lock the rows of many; those that somebody else has or that are gone are left out."""
+
     async def save(self, cronjob_id: UUID, state: JobState, next_check_at: datetime) -> None:
         """Keep the outcome of a look; only rows that changed are written."""
 
-    async def look_at(self, cronjob_id: UUID, at: datetime) -> None:
-        """Bring the next look forward to `at`; never moves it back."""
+    async def save_all(self, outcomes: Mapping[UUID, tuple[JobState, datetime]]) -> None:
+        """Keep the outcomes of looks: of each the state, and when to look again."""
 
-
-class Ledger(Protocol):
-    """Executions."""
-
-    async def of_slots(self, slots: Collection[SlotKey]) -> Mapping[SlotKey, executions.Execution]:
-        """Return the rows of slots (trigger schedule); those that have none are left out."""
-
-    async def of_job(self, slot_at: datetime, job_uid: str) -> executions.Execution | None:
-        """Return the run of this Job, looked for at this slot time."""
-
-    async def recent(self, cronjob_id: UUID, limit: int) -> Sequence[executions.Execution]:
-        """Return the newest by slot, and every open one, newest first."""
-
-    async def save(self, execution: executions.Execution) -> None:
-        """Insert or update by (slot_at, id).
-
-        Raises errors.Conflict if the slot belongs to another Job.
-        """
-
-
-class History(Protocol):
-    """What the rules and the judge look back on."""
-
-    async def revisions(self, cronjob_id: UUID, since: datetime) -> Sequence[slots.Revision]:
-        """Return the revision in force at `since` and all later ones, in order of time."""
-
-    async def slots_with_rows(
-        self, cronjob_id: UUID, after: datetime, until: datetime
-    ) -> set[datetime]:
-        """Return the slots in (after, until] that have a row."""
-
-    async def typical_duration(self, cronjob_id: UUID, at_least: int) -> timedelta | None:
-        """Return the p95 of the newest 100 succeeded runs, None for fewer than `at_least`."""
-
-    async def open_jobs(self, cluster: str) -> Sequence[executions.Execution]:
-        """Return all open executions of this cluster, for the comparison with a full list."""
-
-
-class Neighbours(Protocol):
-    """What the judge looks at around a job's slots."""
-
-    async def runs_before(
-        self, cronjob_id: UUID, at: datetime, limit: int
-    ) -> Sequence[executions.Execution]:
-        """Return the newest executions that had a Job, with a slot at or before `at`."""
-
-    async def newest_started(self, cluster: str, limit: int) -> Sequence[Started]:
-        """Return the active jobs of the cluster that started last, newest first."""
+    async def look_at(self, times: Mapping[UUID, datetime]) -> None:
+        """Bring the next look at each job forward to its time; never moves one back."""
 
 
 class Sight(Protocol):
@@ -133,48 +88,16 @@ class Sight(Protocol):
         """Ask for a look at all jobs whose health is Unknown."""
 
 
-class Attempts(Protocol):
-    """Pods of executions, and who reports from them."""
-
-    async def observe(
-        self, seen: Mapping[executions.Execution, Sequence[executions.Attempt]]
-    ) -> Mapping[UUID, Sequence[executions.Attempt]]:
-        """Insert or update these pods and return all of each execution's, oldest first."""
-
-    async def identify(self, pod_uid: str) -> Identity | None:
-        """Return whose pod this is."""
-
-    async def heard(self, beats: Sequence[tuple[str, datetime]]) -> None:
-        """Keep the latest heartbeat per pod UID; unknown pods are ignored."""
-
-
-class Events(Protocol):
-    """What happened in an execution, kept beyond the life of the objects that told it."""
-
-    async def record(
-        self, execution: executions.Execution, events: Sequence[executions.Event]
-    ) -> None:
-        """Add these events; repeating it adds nothing."""
-
-    async def of(self, execution_id: UUID) -> Sequence[executions.Event]:
-        """Return the events of an execution, oldest first."""
-
-
-class Gaps(Protocol):
-    """Stretches of time that are told as one row."""
-
-    async def save(self, gap: slots.Gap) -> None:
-        """Insert or update by job, begin and status; the same again writes nothing."""
-
-    async def of(self, cronjob_id: UUID, after: datetime, until: datetime) -> Sequence[slots.Gap]:
-        """Return the gaps that reach into (after, until], oldest first."""
-
-
 class Incidents(Protocol):
     """Incidents and their steps."""
 
     async def open_of(self, cronjob_id: UUID) -> Mapping[policies.Kind, incidents.Incident]:
         """Return the open incidents of a job."""
+
+    async def open_of_all(
+        self, cronjob_ids: Collection[UUID]
+    ) -> Mapping[UUID, Mapping[policies.Kind, incidents.Incident]]:
+        """Return the same for many jobs, each of them."""
 
     async def save(self, step: incidents.Step, *, at: datetime) -> bool:
         """Write the incident and its transition with the reason for telling or not.
@@ -222,8 +145,8 @@ class Transaction(Protocol):
     sight: Sight
     neighbours: Neighbours
 
-    async def summary(self, cronjob_id: UUID) -> Summary | None:
-        """Return what the job's status shows."""
+    async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, Summary]:
+        """Return what the statuses of jobs show; those that are not registered are left out."""
 
 
 class Housekeeping(Protocol):

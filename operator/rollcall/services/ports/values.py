@@ -13,6 +13,7 @@ from rollcall.core.health import Health
 from rollcall.core.incidents import Incident
 
 SlotKey = tuple[UUID, datetime]  # of which cronjob, when
+Story = tuple[executions.Execution, Sequence[executions.Event]]  # what is to be added of a run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

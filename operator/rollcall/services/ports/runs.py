@@ -1,0 +1,113 @@
+"""What is kept of runs and slots, seen from the use cases."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from rollcall.core import executions, slots
+from rollcall.services.ports.values import Identity, SlotKey, Started, Story
+
+
+class Ledger(Protocol):
+    """Executions."""
+
+    async def of_slots(self, slots: Collection[SlotKey]) -> Mapping[SlotKey, executions.Execution]:
+        """Return the rows of slots (trigger schedule); those that have none are left out."""
+
+    async def of_job(self, slot_at: datetime, job_uid: str) -> executions.Execution | None:
+        """Return the run of this Job, looked for at this slot time."""
+
+    async def recent(self, cronjob_id: UUID, limit: int) -> Sequence[executions.Execution]:
+        """Return the newest by slot, and every open one, newest first."""
+
+    async def recent_of(
+        self, cronjob_ids: Collection[UUID], limit: int
+    ) -> Mapping[UUID, Sequence[executions.Execution]]:
+        """Return the same for many jobs, each of them."""
+
+    async def save(self, execution: executions.Execution) -> None:
+        """Insert or update by (slot_at, id).
+
+        Raises errors.Conflict if the slot belongs to another Job.
+        """
+
+    async def save_all(self, runs: Collection[executions.Execution]) -> Collection[UUID]:
+        """Save many, each once; return the ids of those whose slot belongs to another Job."""
+
+
+class History(Protocol):
+    """What the rules and the judge look back on."""
+
+    async def revisions(self, cronjob_id: UUID, since: datetime) -> Sequence[slots.Revision]:
+        """Return the revision in force at `since` and all later ones, in order of time."""
+
+    async def revisions_of(
+        self, since: Mapping[UUID, datetime]
+    ) -> Mapping[UUID, Sequence[slots.Revision]]:
+        """Return the same for many jobs, each of them and each since its own time."""
+
+    async def slots_with_rows(
+        self, cronjob_id: UUID, after: datetime, until: datetime
+    ) -> set[datetime]:
+        """Return the slots in (after, until] that have a row."""
+
+    async def typical_durations(
+        self, cronjob_ids: Collection[UUID], at_least: int
+    ) -> Mapping[UUID, timedelta | None]:
+        """Return of each job the p95 of its newest 100 succeeded runs, None for too few."""
+
+    async def open_jobs(self, cluster: str) -> Sequence[executions.Execution]:
+        """Return all open executions of this cluster, for the comparison with a full list."""
+
+
+class Neighbours(Protocol):
+    """What the judge looks at around a job's slots."""
+
+    async def runs_before(
+        self, cronjob_id: UUID, at: datetime, limit: int
+    ) -> Sequence[executions.Execution]:
+        """Return the newest executions that had a Job, with a slot at or before `at`."""
+
+    async def newest_started(self, cluster: str, limit: int) -> Sequence[Started]:
+        """Return the active jobs of the cluster that started last, newest first."""
+
+
+class Attempts(Protocol):
+    """Pods of executions, and who reports from them."""
+
+    async def observe(
+        self, seen: Mapping[executions.Execution, Sequence[executions.Attempt]]
+    ) -> Mapping[UUID, Sequence[executions.Attempt]]:
+        """Insert or update these pods and return all of each execution's, oldest first."""
+
+    async def identify(self, pod_uid: str) -> Identity | None:
+        """Return whose pod this is."""
+
+    async def heard(self, beats: Sequence[tuple[str, datetime]]) -> None:
+        """Keep the latest heartbeat per pod UID; unknown pods are ignored."""
+
+
+class Events(Protocol):
+    """What happened in an execution, kept beyond the life of the objects that told it."""
+
+    async def record(
+        self, execution: executions.Execution, events: Sequence[executions.Event]
+    ) -> None:
+        """Add these events; repeating it adds nothing."""
+
+    async def record_all(self, stories: Collection[Story]) -> None:
+        """Add the events of many executions."""
+
+    async def of(self, execution_id: UUID) -> Sequence[executions.Event]:
+        """Return the events of an execution, oldest first."""
+
+
+class Gaps(Protocol):
+    """Stretches of time that are told as one row."""
+
+    async def save(self, gap: slots.Gap) -> None:
+        """Insert or update by job, begin and status; the same again writes nothing."""
+
+    async def of(self, cronjob_id: UUID, after: datetime, until: datetime) -> Sequence[slots.Gap]:
+        """Return the gaps that reach into (after, until], oldest first."""
