@@ -12,7 +12,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from rollcall.core import errors, executions, ids, observations, pod_events, upstream
-from rollcall.services import ports
+from rollcall.services import last_words, ports
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
         if one.cronjob_id in owners
         and (current := await _current(transaction, one, owners[one.cronjob_id], stored))
     ]
-    pods = await transaction.attempts.observe({before: one.pods for one, before, _ in found})
+    pods = await _keep_pods(transaction, [(one, before) for one, before, _ in found])
     changes = []
     for one, before, is_stored in found:
         known = _with_messages(pods[before.id], one.pods)
@@ -120,6 +120,23 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
         if not change.is_news or await _save(transaction, change):
             changes.append(change)
     return changes
+
+
+async def _keep_pods(
+    transaction: ports.Transaction, found: Sequence[tuple[_Reading, executions.Execution]]
+) -> Mapping[UUID, Sequence[executions.Attempt]]:
+    """Keep the pods and what they left; return all pods of each run, oldest first."""
+    seen = {run: [last_words.for_people(pod) for pod in one.pods] for one, run in found}
+    stored = await transaction.attempts.observe(seen)
+    return await last_words.keep(
+        transaction,
+        [
+            last_words.Found(
+                run=run, job_name=one.job.job_name, seen=one.pods, stored=stored[run.id]
+            )
+            for one, run in found
+        ],
+    )
 
 
 async def _save(transaction: ports.Transaction, change: Change) -> bool:

@@ -2,6 +2,7 @@
 
 from rollcall.services.ports.channels import Delivery, Directory, Sender, Senders
 from rollcall.services.ports.cluster import Evidence
+from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.store import (
     Attempts,
     Events,
@@ -20,10 +21,13 @@ from rollcall.services.ports.store import (
 )
 from rollcall.services.ports.values import (
     Applied,
+    AuditEntry,
+    DeadLetter,
     Identity,
     JobRow,
     JobState,
     Notification,
+    OpenWindow,
     Outcome,
     SlotKey,
     Started,
@@ -34,6 +38,10 @@ from rollcall.services.ports.values import (
 __all__ = [
     "Applied",
     "Attempts",
+    "Audit",
+    "AuditEntry",
+    "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "Directory",
     "Events",
@@ -48,9 +56,11 @@ __all__ = [
     "Ledger",
     "Neighbours",
     "Notification",
+    "OpenWindow",
     "Outbox",
     "Outcome",
     "Registry",
+    "Reports",
     "Schedule",
     "Sender",
     "Senders",
@@ -61,4 +71,5 @@ __all__ = [
     "Summary",
     "TrackedJob",
     "Transaction",
+    "Windows",
 ]

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rollcall.core import executions, incidents, policies, slots
+from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.values import (
     Applied,
     Identity,
@@ -50,6 +51,9 @@ class Registry(Protocol):
 
     async def owners(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Return the same for many; those that have none are left out."""
+
+    async def policy(self, cronjob_id: UUID) -> Mapping[str, Any]:
+        """Return the policy of a job's spec, as written; empty for one that is not registered."""
 
     async def registered(self, cluster: str) -> Sequence[JobRow]:
         """Return all rows of this cluster that are not deleted."""
@@ -144,9 +148,6 @@ class Attempts(Protocol):
     async def identify(self, pod_uid: str) -> Identity | None:
         """Return whose pod this is."""
 
-    async def heard(self, beats: Sequence[tuple[str, datetime]]) -> None:
-        """Keep the latest heartbeat per pod UID; unknown pods are ignored."""
-
 
 class Events(Protocol):
     """What happened in an execution, kept beyond the life of the objects that told it."""
@@ -221,6 +222,10 @@ class Transaction(Protocol):
     outbox: Outbox
     sight: Sight
     neighbours: Neighbours
+    reports: Reports
+    windows: Windows
+    dead_letters: DeadLetters
+    audit: Audit
 
     async def summary(self, cronjob_id: UUID) -> Summary | None:
         """Return what the job's status shows."""
