@@ -38,6 +38,7 @@ test: check ## Everything: check, the chart, and all cases on two real clusters
 .PHONY: bench
 bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks
 	bash hack/postgres.sh
+	bash hack/wrk.sh
 	$(BIN)/python -m bench $(ONLY)
 
 .PHONY: check

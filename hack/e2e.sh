@@ -2,7 +2,8 @@
 # All cases on real clusters, in two lanes at the same time.
 #
 # The audit breaks its installation for ten minutes, most of which it waits: it has a cluster of its
-# own. The reinstallation comes after the cases that need an installation.
+# own. After it come the outages of the api, for another ten. The reinstallation comes after the cases
+# that need an installation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,9 +17,11 @@ ready() {
 
 audit() {
   ready "$audit"
-  # The audit itself asks for more kills and for longer outages.
+  # The cases themselves ask for more kills, more pods and longer outages.
   ROLLCALL_E2E_CONTEXT="kind-$audit" ROLLCALL_AUDIT_KILLS=3 ROLLCALL_AUDIT_API=30 \
-    ROLLCALL_AUDIT_POSTGRES=120 .venv/bin/pytest tests/e2e/disruptive/test_audit.py
+    ROLLCALL_AUDIT_POSTGRES=120 ROLLCALL_REPORT_PODS=15 ROLLCALL_REPORT_KILLS=4 \
+    ROLLCALL_REPORT_AWAY=60 .venv/bin/pytest tests/e2e/disruptive/test_audit.py \
+    tests/e2e/disruptive/test_reporting_outages.py
 }
 
 ready "$main"

@@ -18,61 +18,72 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
-from rollcall_sidecar import journal, settings  # noqa: E402
+from rollcall_sidecar import journal, settings, termination  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rollcall_sidecar import report
 
-# The whole farewell may take a second; what is left pays for the exit itself on a busy node.
-LAST_WORDS_SECONDS = 0.8
+# The whole farewell may take a second, and five while something is unacknowledged; what is left
+# pays for the exit itself on a busy node.
+IDLE_SECONDS = 0.8
+BUSY_SECONDS = 4.8
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT, then leave with code 0 whatever the threads are doing."""
-    beats = None
+    beats = will = None
     try:
-        beats = start(os.environ)
+        configured, complaints = settings.read(os.environ)
+        for complaint in complaints:
+            journal.say(complaint)
+        will = termination.Testament(configured.termination_log)
+        beats = start(configured)
     except Exception as error:
         journal.mishap("starting", error)
     signal.sigwait(STOPPING)
     try:
-        if beats is not None:
-            last_words(beats)
+        if beats is not None and will is not None:
+            last_words(beats, will)
     finally:
         os._exit(0)
 
 
-def start(environ: Mapping[str, str]) -> report.Beats:
+def start(configured: settings.Settings) -> report.Beats:
     """Start the loopback API and the beats, in this order: the job may ask at once."""
-    configured, complaints = settings.read(environ)
-    for complaint in complaints:
-        journal.say(complaint)
     if configured.ingest is None or not configured.ingest.tls:
         # http.client imports ssl if it can; None makes that an ImportError, which it expects.
         # Without TLS this saves a pod 4 of 18 MB.
         sys.modules["ssl"] = None  # type: ignore[assignment]
 
-    from rollcall_sidecar import report, run, server
+    from rollcall_sidecar import agenda, buffer, intake, report, run, server
 
-    known = run.Run(configured)
+    known, plan = run.Run(configured), agenda.Agenda()
+    taken = intake.Intake(buffer.Buffer(), plan, known)
     try:
-        server.start(configured.port, known)
+        server.start(configured.port, known, taken)
     except Exception as error:
         journal.mishap("starting the loopback API", error)
-    beats = report.Beats(configured, known)
+    beats = report.Beats(configured, known, taken, plan)
     threading.Thread(target=beats.forever, name="beats", daemon=True).start()
     return beats
 
 
-def last_words(beats: report.Beats) -> None:
-    """Send the final report from a thread that may hang: name look-ups know no timeout."""
+def last_words(beats: report.Beats, will: termination.Testament) -> None:
+    """Send the final report from a thread that may hang: name look-ups know no timeout.
+
+    What would be lost is written first, because the kubelet may leave us no more than two seconds,
+    and again when the api has taken what it would.
+    """
+    kept = beats.kept
+    will.leave(kept.boot, kept.remains())
     farewell = threading.Thread(
-        target=beats.farewell, args=(LAST_WORDS_SECONDS,), name="farewell", daemon=True
+        target=beats.farewell, args=(IDLE_SECONDS, BUSY_SECONDS), name="farewell", daemon=True
     )
     farewell.start()
-    farewell.join(LAST_WORDS_SECONDS)
+    farewell.join(IDLE_SECONDS)
+    if kept.count:
+        farewell.join(BUSY_SECONDS - IDLE_SECONDS)
+    will.leave(kept.boot, kept.remains())
 
 
 if __name__ == "__main__":

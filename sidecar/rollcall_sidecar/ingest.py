@@ -14,13 +14,23 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall_sidecar import sockets
+from rollcall_sidecar import buffer, sockets
 
 if TYPE_CHECKING:
     from rollcall_sidecar import settings
 
-LARGEST_ANSWER = 64 * 1024  # bytes, headers included; a real answer has about 500
+# Bytes, headers included. Most answers have about 500; one that hands on a checkpoint and dead
+# letters has up to 256 KiB.
+LARGEST_ANSWER = 264 * 1024
+REFUSALS = frozenset({413, 422, 429})  # of single items
 LONGEST_DETAIL = 200  # characters of the api's own words that are kept
+
+
+class Settled(NamedTuple):
+    """What became of the items: all up to `through` are kept, except those refused."""
+
+    through: int
+    refused: list[buffer.Verdict]
 
 
 class Outcome(NamedTuple):
@@ -31,7 +41,10 @@ class Outcome(NamedTuple):
     acknowledged: bool = False
     transient: bool = False  # whether trying again soon can help
     retry_after: float = 0.0  # seconds that the api asked for
+    status: int = 0  # of the answer; 0 if there was none
     execution: dict[str, Any] | None = None
+    run: dict[str, Any] | None = None
+    items: Settled | None = None  # None: there were none, or the api is older than items
 
     def text(self) -> str:
         """Say what happened in one line."""
@@ -47,40 +60,78 @@ class Answer(NamedTuple):
 
 
 def post(
-    endpoint: settings.Endpoint, report: dict[str, Any], token: str, seconds: float
+    endpoint: settings.Endpoint, report: bytes, sequence: int, token: str, seconds: float
 ) -> Outcome:
     """Send one report; whatever the network and the api do becomes an outcome."""
     try:
-        answer = _exchange(endpoint, json.dumps(report).encode(), token, seconds)
+        answer = _exchange(endpoint, report, token, seconds)
     except ImportError:
         return Outcome(reason="this image cannot speak TLS: use an http URL")
     except sockets.TooLarge:
-        return Outcome(reason="the answer was larger than 64 KiB", transient=True)
+        reason = f"the answer was larger than {LARGEST_ANSWER // 1024} KiB"
+        return Outcome(reason=reason, transient=True)
     except OSError as error:
         reason = f"cannot reach {endpoint.authority}"
         return Outcome(reason=reason, detail=_words(error), transient=True)
     except http.client.HTTPException as error:
         return Outcome(reason="the answer was not HTTP", detail=_words(error), transient=True)
-    return judge(answer, sequence=report["seq"], now=datetime.now(UTC))
+    return judge(answer, sequence=sequence, now=datetime.now(UTC))
 
 
 def judge(answer: Answer, *, sequence: int, now: datetime) -> Outcome:
     """Decide what an answer means; never raises, whatever was sent."""
     content = _json_object(answer.body)
     if answer.status != http.HTTPStatus.OK:
-        detail = content.get("detail")
         return Outcome(
             reason=f"answered {answer.status}",
-            detail=detail[:LONGEST_DETAIL] if isinstance(detail, str) else "",
+            status=answer.status,
+            detail=_detail(content),
             transient=answer.status == http.HTTPStatus.TOO_MANY_REQUESTS
             or answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR,
             retry_after=_seconds(answer.retry_after, now),
         )
     if content.get("acknowledged") != sequence:
-        return Outcome(reason="the answer was not an acknowledgement")
+        return Outcome(reason="the answer was not an acknowledgement", status=answer.status)
     execution = content.get("execution")
     known = isinstance(execution, dict) and bool(execution.get("id"))
-    return Outcome(reason="acknowledged", acknowledged=True, execution=execution if known else None)
+    told = content.get("run")
+    return Outcome(
+        reason="acknowledged",
+        acknowledged=True,
+        status=answer.status,
+        execution=execution if known else None,
+        run=told if isinstance(told, dict) else None,
+        items=_settled(content.get("items")),
+    )
+
+
+def _settled(items: object) -> Settled | None:
+    """Read what became of the items; what makes no sense settles nothing."""
+    if not isinstance(items, dict):
+        return None
+    through = items.get("through")
+    refused = items.get("refused")
+    found = [_verdict(one) for one in refused] if isinstance(refused, list) else []
+    return Settled(_whole(through), [verdict for verdict in found if verdict.seq])
+
+
+def _verdict(refusal: object) -> buffer.Verdict:
+    refusal = refusal if isinstance(refusal, dict) else {}
+    status = _whole(refusal.get("status"))
+    return buffer.Verdict(
+        seq=_whole(refusal.get("seq")),
+        status=status if status in REFUSALS else http.HTTPStatus.UNPROCESSABLE_ENTITY,
+        detail=_detail(refusal),
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _detail(content: dict[str, Any]) -> str:
+    detail = content.get("detail")
+    return detail[:LONGEST_DETAIL] if isinstance(detail, str) else ""
 
 
 def _exchange(endpoint: settings.Endpoint, body: bytes, token: str, seconds: float) -> Answer:

@@ -1,92 +1,131 @@
-"""Report: one heartbeat now, then one every interval, and last words when the pod ends.
+"""Report: one heartbeat now, then one every interval, with what the program said in between.
 
-A report holds the latest state and is built when it is sent, so an outage of any length leaves
-nothing to catch up with. Failing to report never fails the job.
+A report holds the latest state and what is unacknowledged, and is built when it is sent, so an
+outage of any length leaves no heartbeat to catch up with. Failing to report never fails the job.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rollcall_sidecar import ingest, journal, run
+from rollcall_sidecar import ingest, journal, run, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from rollcall_sidecar import settings
+    from rollcall_sidecar import agenda, buffer, intake, settings
 
 EXCHANGE_SECONDS = 5.0  # connect, send and answer together
+LARGEST_REPORT = 192 * 1024  # bytes; the api takes 256 KiB
+HEAD = 1024  # bytes of a report that are neither items nor progress, at most
 JITTER = 0.1  # of the interval, each way: pods that started together drift apart
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
 MOST_DOUBLINGS = 6  # 2**6 s is beyond the longest back-off
+FAREWELL_PAUSE = 0.2  # seconds between attempts while the pod ends
 LARGEST_TOKEN = 16 * 1024  # characters; a service-account token has about 1,200
 
 
 class Beats:
-    """The heartbeat of one pod. `post` is `ingest.post` except in tests."""
+    """The reports of one pod. `post` is `ingest.post` except in tests."""
 
     def __init__(
         self,
         configured: settings.Settings,
         known: run.Run,
+        taken: intake.Intake,
+        plan: agenda.Agenda,
         post: Callable[..., ingest.Outcome] = ingest.post,
     ) -> None:
         self._settings = configured
         self._known = known
+        self._taken = taken
+        self._plan = plan
         self._post = post
+        self.kept = taken.kept
+        self._width = width.Width()
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
         self._stopping = threading.Event()
         self._numbering = threading.Lock()
+        self._modern = False  # whether the api ever answered for more than a heartbeat
         self._failures = 0
         self._last_reason = ""
+        self._last_refusal = ""
+        self._refused = ingest.Outcome(reason="")
 
     def forever(self) -> None:
         """Beat until the farewell; a fault costs one beat, never the loop."""
-        while not self._stopping.is_set():
-            delay = self._settings.heartbeat.total_seconds()
+        while self._plan.rest():
             try:
-                delay = self.beat()
+                self.beat()
             except Exception as error:
                 journal.mishap("beating", error)
-            self._stopping.wait(delay)
+                self._plan.after(self._settings.heartbeat.total_seconds(), held=True)
 
-    def beat(self) -> float:
-        """Send one heartbeat; return the seconds until the next."""
-        outcome = self._send(EXCHANGE_SECONDS, {})
+    def beat(self) -> None:
+        """Send one report and plan the next."""
+        outcome, batch = self._send(EXCHANGE_SECONDS, {})
         self._failures = self._failures + 1 if outcome.transient else 0
         if outcome.reason != self._last_reason:
             self._last_reason = outcome.reason
             journal.say(f"heartbeat: {outcome.text()}")
-        return pause(
+        more = self._settle(outcome, batch)
+        seconds = pause(
             outcome,
             failures=self._failures,
             interval=self._settings.heartbeat.total_seconds(),
             chance=random.random(),  # noqa: S311 - spreads load, hides nothing
         )
+        self._plan.after(seconds, held=not more)
+        self._taken.announce()
 
-    def farewell(self, seconds: float) -> None:
-        """Stop beating and send the last state once, marked as final.
+    def farewell(self, idle: float, busy: float) -> None:
+        """Stop beating and send the last state, marked as final: once, within `idle` seconds.
 
-        A beat that is under way may arrive after it; the final report has the highest number.
+        While something is unacknowledged it goes on trying for `busy` seconds. A beat that is
+        under way may arrive after it; the final report has the highest number.
         """
         self._stopping.set()
+        self._plan.end()
+        started = time.monotonic()
         try:
-            self._send(seconds, {"final": True})
+            while (left := started + (busy if self.kept.count else idle) - time.monotonic()) > 0:
+                again_in = self._last_words(left)
+                if not self.kept.count or again_in is None or again_in >= left:
+                    return
+                time.sleep(again_in)
         except Exception as error:
             journal.mishap("sending the last report", error)
 
-    def _send(self, seconds: float, marks: dict[str, Any]) -> ingest.Outcome:
-        outcome = self._attempt(seconds, marks)
-        self._known.record(outcome, now=datetime.now(UTC))
-        return outcome
+    def _last_words(self, left: float) -> float | None:
+        """Try once; return the seconds to the next attempt, None when none can help."""
+        # Half of the time: a replica of the api that hangs must not use up all of it.
+        outcome, batch = self._send(min(left, max(left / 2, 1.0)), {"final": True})
+        more = self._settle(outcome, batch)
+        return max(outcome.retry_after, FAREWELL_PAUSE) if more or outcome.transient else None
 
-    def _attempt(self, seconds: float, marks: dict[str, Any]) -> ingest.Outcome:
+    def _send(self, seconds: float, marks: dict[str, Any]) -> tuple[ingest.Outcome, buffer.Batch]:
+        batch = self.kept.batch(
+            most=self._width.items,
+            room=LARGEST_REPORT - HEAD,
+            progress=self._width.progress,
+        )
+        try:
+            outcome = self._attempt(seconds, batch, marks)
+        finally:
+            self.kept.landed()
+        self._known.record(outcome, now=datetime.now(UTC))
+        return outcome, batch
+
+    def _attempt(
+        self, seconds: float, batch: buffer.Batch, marks: dict[str, Any]
+    ) -> ingest.Outcome:
         if self._settings.ingest is None:
             return ingest.Outcome(reason="ROLLCALL_INGEST_URL names no place to report to")
         try:
@@ -97,16 +136,71 @@ class Beats:
             if self._stopping.is_set() and not marks:
                 return ingest.Outcome(reason="the pod is ending")
             sequence = self._known.sending()
-        return self._post(self._settings.ingest, self._state(sequence) | marks, token, seconds)
+        content = assemble(self._state(sequence) | marks, batch)
+        return self._post(self._settings.ingest, content, sequence, token, seconds)
 
     def _state(self, sequence: int) -> dict[str, Any]:
         return {
             "v": 1,
             "seq": sequence,
+            "boot": self.kept.boot,
             "sentAt": run.rfc3339(datetime.now(UTC)),
             "startedAt": run.rfc3339(self._started_at),
             "heartbeat": {"uptimeSeconds": int(time.monotonic() - self._started)},
+            **({"want": ["run"]} if self._known.wants else {}),
         }
+
+    def _settle(self, outcome: ingest.Outcome, batch: buffer.Batch) -> bool:
+        """Act on what became of a report; say whether another can follow soon."""
+        if outcome.status in width.WHOLLY_REFUSED:
+            self._refused = outcome
+            self._width.refused(batch)
+            return bool(batch.items or batch.progress)
+        if not outcome.acknowledged or not self._keeps_items(outcome, batch):
+            return False
+        self._blame(self._width.passed())
+        through, refused = outcome.items or ingest.Settled(0, [])
+        self._tell(refused)
+        settled = self.kept.settle(batch, through, refused)
+        return bool(settled) or not batch.items
+
+    def _keeps_items(self, outcome: ingest.Outcome, batch: buffer.Batch) -> bool:
+        """Tell an api that keeps heartbeats only: it answers neither for items nor for the run."""
+        self._modern = self._modern or outcome.items is not None or outcome.run is not None
+        keeps = outcome.items is not None if batch.items else self._modern
+        if not keeps and (batch.items or batch.progress):
+            self._complain("this api is older than the sidecar and keeps heartbeats only")
+        return keeps
+
+    def _blame(self, culprit: buffer.Item | None) -> None:
+        if culprit is None:
+            return
+        status, detail = self._refused.status, self._refused.detail or self._refused.reason
+        self.kept.give_up(culprit, status, detail)
+        journal.say(f"the api refuses every report with this {culprit.kind}: {status}: {detail}")
+
+    def _tell(self, refused: Sequence[buffer.Verdict]) -> None:
+        if refused:
+            first = refused[0]
+            self._complain(f"the api refused item {first.seq}: {first.status}: {first.detail}")
+
+    def _complain(self, words: str) -> None:
+        """Say it once, however often it happens in a row."""
+        if words != self._last_refusal:
+            self._last_refusal = words
+            journal.say(words)
+
+
+def assemble(head: dict[str, Any], batch: buffer.Batch) -> bytes:
+    """Write a report around items that are JSON already."""
+    if batch.lost:
+        head = head | {"lost": batch.lost}
+    parts = [json.dumps(head, separators=(",", ":")).encode()[:-1]]
+    if batch.progress is not None:
+        parts += [b',"progress":', batch.progress.content]
+    if batch.items:
+        parts += [b',"items":[', b",".join(item.content for item in batch.items), b"]"]
+    return b"".join([*parts, b"}"])
 
 
 def read_token(path: str) -> str:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from rollcall_sidecar import ingest, settings
 
 
+# What `GET /run` hands on as the api said it.
+TOLD = ("idempotencyKey", "date", "deadline", "window", "windowHeldBy")
+
+
 def rfc3339(at: datetime) -> str:
     """Write an instant as the wire wants it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -22,6 +26,9 @@ class Run:
         self._settings = configured
         self._changed = threading.Condition()
         self._execution: dict[str, Any] | None = None
+        self._told: dict[str, Any] | None = None  # `run` of the newest answer that had one
+        self._passed: dict[str, Any] | None = None  # the newest checkpoint of this very pod
+        self._handled: set[str] = set()
         self._sent = 0
         self._acknowledged = 0
         self._last_acknowledged_at: datetime | None = None
@@ -44,19 +51,42 @@ class Run:
             self._last_error = None
             if outcome.execution is not None:
                 self._execution = outcome.execution
-                self._changed.notify_all()
+            if outcome.run is not None:
+                self._told = outcome.run
+            self._changed.notify_all()
+
+    def passed(self, value: object, at: str) -> None:
+        """Note a checkpoint of this pod: a container that is started again resumes from it."""
+        with self._changed:
+            self._passed = {"value": value, "at": at}
+
+    def handled(self, letter: str) -> None:
+        """Note that a requeued dead letter needs no work any more."""
+        with self._changed:
+            self._handled.add(letter)
+
+    @property
+    def wants(self) -> bool:
+        """Whether the api is still to say what the run is about."""
+        with self._changed:
+            return self._told is None or not self._complete()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the execution is known, at most so long; say whether it is."""
+        """Wait until everything is known, at most so long; say whether it is."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._execution is not None, seconds)
+            return self._changed.wait_for(self._complete, seconds)
 
     def view(self) -> dict[str, Any]:
         """Show everything, as `GET /run` answers it."""
         with self._changed:
             at = self._last_acknowledged_at
+            told = self._told or {}
             return {
-                "complete": self._execution is not None,
+                "complete": self._complete(),
+                "executionId": (self._execution or {}).get("id"),
+                **{name: told.get(name) for name in TOLD},
+                "checkpoint": self._checkpoint(),
+                "requeued": self._requeued(),
                 "namespace": self._settings.namespace,
                 "podName": self._settings.pod_name,
                 "podUid": self._settings.pod_uid,
@@ -69,3 +99,24 @@ class Run:
                     "lastError": self._last_error,
                 },
             }
+
+    def _complete(self) -> bool:
+        # An api of before this question does not answer it: then there is nothing to wait for.
+        told = self._told is None or self._told.get("complete") is True
+        return self._execution is not None and told
+
+    def _checkpoint(self) -> dict[str, Any] | None:
+        if self._passed is None:
+            handed: dict[str, Any] | None = (self._told or {}).get("checkpoint")
+            return handed
+        execution = self._execution or {}
+        origin = {name: execution.get(name) for name in ("attempt", "slotTime")}
+        return self._passed | {"execution": execution.get("id")} | origin
+
+    def _requeued(self) -> list[Any]:
+        letters = (self._told or {}).get("requeued")
+        return [
+            letter
+            for letter in (letters if isinstance(letters, list) else [])
+            if not (isinstance(letter, dict) and letter.get("id") in self._handled)
+        ]

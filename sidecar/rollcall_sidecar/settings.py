@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 INGEST_PATH = "/ingest/v1/reports"
 TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+TERMINATION_LOG = "/dev/termination-log"  # where the kubelet looks, unless told otherwise
 HEARTBEAT_SECONDS = 15
 LONGEST_HEARTBEAT_SECONDS = 3600
 PORT = 7655
@@ -39,6 +40,7 @@ class Settings(NamedTuple):
     heartbeat: timedelta
     port: int
     token_file: str
+    termination_log: str
     namespace: str | None
     pod_name: str | None
     pod_uid: str | None
@@ -59,6 +61,7 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         heartbeat=timedelta(seconds=seconds),
         port=_number(environ, complaints, "ROLLCALL_PORT", PORT, HIGHEST_PORT),
         token_file=environ.get("ROLLCALL_TOKEN_FILE") or TOKEN_FILE,
+        termination_log=environ.get("ROLLCALL_TERMINATION_LOG") or TERMINATION_LOG,
         namespace=environ.get("ROLLCALL_NAMESPACE") or None,
         pod_name=environ.get("ROLLCALL_POD_NAME") or None,
         pod_uid=environ.get("ROLLCALL_POD_UID") or None,

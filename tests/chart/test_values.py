@@ -39,6 +39,8 @@ OTHERWISE: Object = {
     "rules.failing.critical": 4,
     "rules.stale.critical": "26h",
     "rules.overrunning.warning": "1d2h",
+    "rules.no_progress": {"warning": "1h"},
+    "rules.errors": {"critical": 10, "types": ["timeout"]},
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
     "retention.weeks": 26,
@@ -179,9 +181,13 @@ def test_the_schema_knows_all_rules_and_thresholds() -> None:
     assert rules.keys() == set(policies.Kind)
     for kind, reference in rules.items():
         definition = SCHEMA["definitions"][reference["$ref"].rpartition("/")[2]]
-        assert definition["properties"].keys() == {"enabled", *policies.Severity}, kind
+        more = {"types"} if kind == policies.Kind.ERRORS else set()
+        assert definition["properties"].keys() == {"enabled", *policies.Severity} | more, kind
     named = {kind: reference["$ref"].rpartition("/")[2] for kind, reference in rules.items()}
-    assert {kind for kind in named if named[kind] == "countRule"} == policies.COUNTED
+    counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule"}}
+    assert counted == policies.COUNTED
+    types = SCHEMA["definitions"]["errorsRule"]["properties"]["types"]
+    assert types["maxItems"] == policies.MOST_TYPES
     assert {kind for kind in named if named[kind] == "autoRule"} == policies.WITH_AUTO
 
 

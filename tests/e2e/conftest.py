@@ -16,7 +16,8 @@ from support import ledger as ledgers
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 420  # seconds; a minute schedule needs a few slots
 # Files whose cases wait for several slots, the longest first.
-LONG = ("test_pauses.py", "test_quotas.py", "test_runs.py", "test_edits.py", "test_concurrency.py")
+LONG = ("test_pauses.py", "test_quotas.py", "test_runs.py", "test_edits.py", "test_concurrency.py",
+        "test_reports.py")  # fmt: skip
 HERE = Path(__file__).parent
 CHANNELS = "/apis/rollcall.dev/v1alpha1/alertchannels"
 APPS = "apps/v1"

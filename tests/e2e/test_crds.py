@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rollcall.cluster import client
-from rollcall.core import errors
+from rollcall.core import errors, policies
 from support import kube as kubes
 
 Object = dict[str, Any]
@@ -126,7 +126,11 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "failing": {"enabled": False},
             "stale": {"warning": "auto", "critical": "3650d"},
             "overrunning": {"critical": "1d2h3m4s"},
+            "no_progress": {"warning": "10m"},
+            "errors": {"warning": 1, "critical": 100, "types": ["timeout", "quota"]},
         },
+        "concurrencyPolicy": "Forbid",
+        "window": {"initial": "30d", "max": "1h30m"},
         "alerts": {
             "channels": ["team-data", "pager"],
             "cooldown": "6h",
@@ -190,6 +194,10 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param("alerts", {"recoveryThreshold": 0}, "equal to 1", id="recovery-zero"),
         pytest.param("alerts", {"runbookURL": "wiki/x"}, "begins with https://", id="runbook"),
         pytest.param("alerts", {"channels": ["a", "a"]}, "Duplicate value", id="same-channel"),
+        pytest.param("rules", {"errors": {"types": []}}, "at least 1 items", id="no-types"),
+        pytest.param("rules", {"no_progress": {"info": "auto"}}, "such as 90s", id="still"),
+        pytest.param("window", {}, "write concurrencyPolicy: Forbid", id="window-under-allow"),
+        pytest.param("window", {"max": "0s"}, "above zero", id="window-of-nothing"),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),
     ],
 )
@@ -264,7 +272,7 @@ async def test_jobs_are_found_by_what_they_say_of_suspension(
                     "signingSecretRef": {"name": "a", "key": "KEY_1"},
                 },
                 "severities": ["info", "warning", "critical"],
-                "kinds": ["late", "missed", "failing", "stale", "overrunning"],
+                "kinds": [kind.value for kind in policies.Kind],
                 "suspend": True,
             },
             id="webhook-with-secrets",

@@ -35,6 +35,15 @@ WHERE c.namespace = %s ORDER BY c.name, g.from_at"""
 _INDICES = """
 SELECT a.index FROM attempts a JOIN cronjobs c ON c.id = a.cronjob_id
 WHERE c.namespace = %s AND c.name = %s ORDER BY a.index"""
+_REPORTS = """
+SELECT a.pod_uid, a.done, a.total, a.stage, a.counters, a.errors, a.dead_letters, a.result,
+       a.result_message, a.metadata, a.lost
+FROM attempts a JOIN cronjobs c ON c.id = a.cronjob_id
+WHERE c.namespace = %s AND c.name = %s ORDER BY a.slot_at, a.created_at"""
+_WINDOWS = """
+SELECT w.from_at, w.until_at, w.state
+FROM windows w JOIN cronjobs c ON c.id = w.cronjob_id
+WHERE c.namespace = %s AND c.name = %s ORDER BY w.slot_at, w.opened_at"""
 _BACKDATE = (
     """UPDATE schedule_revisions r SET effective_from = r.effective_from - %s
     FROM cronjobs c WHERE c.id = r.cronjob_id AND c.namespace = %s AND c.name = %s""",
@@ -77,6 +86,32 @@ class Gap:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one pod reported, as stored."""
+
+    pod_uid: str
+    done: float | None
+    total: float | None
+    stage: str | None
+    counters: dict[str, float] | None
+    errors: int
+    dead_letters: int
+    result: str | None
+    result_message: str | None
+    metadata: dict[str, Any] | None
+    lost: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of time that a run was given."""
+
+    from_at: datetime
+    until_at: datetime
+    state: str
+
+
 class Ledger:
     """Reads through a forwarded port, which is made anew when it broke. Close it."""
 
@@ -87,17 +122,25 @@ class Ledger:
 
     async def rows(self, place: kubes.Place, name: str | None = None) -> list[Row]:
         """Return the executions of a namespace's jobs, or of one, in order of their slots."""
-        found = await self._ask(_EXECUTIONS, place.name)
+        found = await self.ask(_EXECUTIONS, place.name)
         return [Row(**row) for row in found if name in {None, row["cronjob"]}]
 
     async def gaps(self, place: kubes.Place, name: str | None = None) -> list[Gap]:
         """Return the gaps of a namespace's jobs, or of one."""
-        found = await self._ask(_GAPS, place.name)
+        found = await self.ask(_GAPS, place.name)
         return [Gap(**row) for row in found if name in {None, row["cronjob"]}]
+
+    async def reports(self, place: kubes.Place, name: str) -> list[Told]:
+        """Return what each pod of a job reported, in order of their slots."""
+        return [Told(**row) for row in await self.ask(_REPORTS, place.name, name)]
+
+    async def windows(self, place: kubes.Place, name: str) -> list[Window]:
+        """Return the windows of a job, in order of their slots."""
+        return [Window(**row) for row in await self.ask(_WINDOWS, place.name, name)]
 
     async def indices(self, place: kubes.Place, name: str) -> list[int]:
         """Return the completion index of each attempt of a job."""
-        return [row["index"] for row in await self._ask(_INDICES, place.name, name)]
+        return [row["index"] for row in await self.ask(_INDICES, place.name, name)]
 
     async def wait(
         self,
@@ -146,14 +189,15 @@ class Ledger:
                 self._forward.stdout.close()
         self._forward = None
 
+    async def ask(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        """Return what a query finds."""
+        return await asyncio.to_thread(self._execute, query, parameters, fetch=True)
+
     async def backdate(self, place: kubes.Place, name: str, by: timedelta) -> None:
         """Let a job have been known for longer than it was: what otherwise only time can do."""
         for statement in _BACKDATE:
             parameters = (by, place.name, name)
             await asyncio.to_thread(self._execute, statement, parameters, fetch=False)
-
-    async def _ask(self, query: str, *parameters: object) -> list[dict[str, Any]]:
-        return await asyncio.to_thread(self._execute, query, parameters, fetch=True)
 
     def _execute(
         self, statement: str, parameters: Sequence[object], *, fetch: bool

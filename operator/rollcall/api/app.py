@@ -17,10 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rollcall.api import problems, reports
+from rollcall.api import answers, problems, reports
 from rollcall.core import errors
 from rollcall.services import ingest as ingesting
-from rollcall.services import reporters
+from rollcall.services import limits, reporters
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rollcall"'}
 
 _OUTCOMES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+    HTTPStatus.TOO_MANY_REQUESTS: "too_many",
     HTTPStatus.UNAUTHORIZED: "unauthenticated",
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
@@ -73,25 +74,23 @@ class _Reports:
         report = reports.read(await _body(request))
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                identity = await self._ingest.report(token)
-        except reporters.Unauthenticated as error:
-            raise _unauthorized(str(error), ', error="invalid_token"') from error
-        except reporters.Forbidden as error:
-            raise problems.Problem(HTTPStatus.FORBIDDEN, str(error)) from error
-        except errors.Unavailable as error:
-            self._complain(error)
-            raise _unavailable(error) from error
-        except TimeoutError as error:
-            self._complain(error)
-            raise problems.Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "not kept in time", retry_after=RETRY_AFTER
-            ) from error
+                answer = await self._ingest.report(token, report.told, wants_run=report.wants_run)
         except Exception as error:
-            logger.exception("report failed")
-            raise problems.Problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "the api failed; its log says why"
-            ) from error
-        return reports.acknowledge(report, identity)
+            raise self._problem(error) from error
+        return answers.write(report, answer)
+
+    def _problem(self, error: Exception) -> problems.Problem:
+        """Translate why a report was not taken; what nobody expected stands in the log."""
+        if isinstance(error, errors.Unavailable | TimeoutError):
+            self._complain(error)
+            return _unavailable(error)
+        refusal = _refusal(error)
+        if refusal:
+            return refusal
+        logger.error("report failed", exc_info=error)
+        return problems.Problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "the api failed; its log says why"
+        )
 
     def _complain(self, error: Exception) -> None:
         """Log what is not kept, in an outage once for many reports."""
@@ -149,13 +148,34 @@ def _unauthorized(detail: str, more: str = "") -> problems.Problem:
     return problems.Problem(HTTPStatus.UNAUTHORIZED, detail, headers=challenge)
 
 
-def _unavailable(error: errors.Unavailable) -> problems.Problem:
+def _refusal(error: Exception) -> problems.Problem | None:
+    """Say what the sender must change; None if it is no fault of its."""
+    if isinstance(error, reporters.Unauthenticated):
+        return _unauthorized(str(error), ', error="invalid_token"')
+    if isinstance(error, reporters.Forbidden):
+        return problems.Problem(HTTPStatus.FORBIDDEN, str(error))
+    if isinstance(error, limits.TooMany):
+        return problems.Problem(
+            HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after=error.retry_after
+        )
+    if isinstance(error, errors.Unstorable):
+        return problems.Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "the database cannot keep this report"
+        )
+    return None
+
+
+def _unavailable(error: errors.Unavailable | TimeoutError) -> problems.Problem:
     """Say when to come back; what failed inside is for our log, not for a pod."""
-    if isinstance(error, errors.StoreUnavailable):
+    wait = RETRY_AFTER
+    if isinstance(error, TimeoutError):
+        detail = "not kept in time"
+    elif isinstance(error, errors.StoreUnavailable):
         detail = "the database does not answer"
     elif isinstance(error, errors.ClusterUnavailable):
         detail = "the Kubernetes API server does not answer"
     else:
         detail = str(error)
-    wait = RETRY_AFTER if error.retry_after is None else error.retry_after
+    if isinstance(error, errors.Unavailable) and error.retry_after is not None:
+        wait = error.retry_after
     return problems.Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=wait)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollcall import config
-from rollcall.cli import arguments, output
+from rollcall.cli import arguments, output, reported
 from rollcall.core import durations, errors, executions, rollups
 from rollcall.services.listing import Choice, Listed, Page
 from rollcall.store import engine, upgrade
@@ -118,21 +118,24 @@ async def _show(
 ) -> Sequence[str]:
     del now
 
-    async def read(unit: engine.Transaction) -> tuple[Listed | None, Sequence[executions.Event]]:
+    async def read(
+        unit: engine.Transaction,
+    ) -> tuple[Listed, Sequence[executions.Event], reported.Told]:
         found = await unit.listing.find(cluster, options.id)
-        return found, await unit.events.of(options.id) if found else ()
+        if found is None:
+            raise errors.NotFound(f"there is no execution {options.id}")
+        events = await unit.events.of(options.id)
+        return found, events, await reported.read(unit, found.execution)
 
-    item, events = await database.run(read)
-    if item is None:
-        raise errors.NotFound(f"there is no execution {options.id}")
+    item, events, said = await database.run(read)
     told = [
         {"at": _utc(one.at), "source": one.source, "reason": one.reason, "message": one.message}
         for one in events
     ]
     if options.output == "json":
-        return _json(_as_json(item) | {"events": told})
+        return _json(_as_json(item) | reported.as_json(said) | {"events": told})
     rows = [(name, str(value)) for name, value in _as_json(item).items() if value is not None]
-    lines = list(output.aligned(rows))
+    lines = list(output.aligned([*rows, *reported.rows(said)]))
     if told:
         lines += ["", "events", *output.aligned([list(one.values()) for one in told])]
     return lines

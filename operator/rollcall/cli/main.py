@@ -1,4 +1,4 @@
-"""The command line: `rollcall operator | api | db … | executions … | schedule …`."""
+"""The command line: `rollcall operator | api | db | executions | dead-letters | schedule`."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollcall import __version__, clock, config
-from rollcall.cli import arguments, executions, logs, schedule
+from rollcall.cli import arguments, dead_letters, executions, logs, schedule
 from rollcall.core import errors
 
 PROGRAM = "rollcall"
@@ -47,6 +47,8 @@ def _run(options: argparse.Namespace) -> None:
             asyncio.run(processes.api(settings))
         case "executions":
             executions.run(options, settings, clock.now())
+        case "dead-letters":
+            dead_letters.run(options, settings)
         case _:
             _db(options, settings)
 
@@ -91,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     command("api", "run the api process, which takes the reports of sidecars")
     _add_db(command("db", "look after the database"))
     executions.add_parser(add)
+    dead_letters.add_parser(add)
     schedule.add_parser(add)
     return parser
 

@@ -98,6 +98,7 @@ def attempt(
         reason=end.reason,
         message=end.message,
         sidecar_waiting=None if ended_at else pod.sidecar_waiting(),
+        sidecar_said=pod.sidecar_said(),
     )
 
 

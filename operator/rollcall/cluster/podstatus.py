@@ -99,6 +99,11 @@ class Pod:
         """Return the named trouble for which our own container does not run."""
         return next((_waiting(status) for status in self._ours()), None)
 
+    def sidecar_said(self) -> str | None:
+        """Return the termination message of our own container."""
+        said = (fields.message(status, "state", "terminated", "message") for status in self._ours())
+        return next(said, None)
+
     def _has_ended(self) -> bool:
         if fields.text(self._status, "phase") in {"Succeeded", "Failed"}:
             return True

@@ -5,9 +5,10 @@
 - A spec that cannot be used changes nothing: row and CronJob stay as they were last applied.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from rollcall import config
@@ -154,7 +155,7 @@ class Reconciler:
             namespace=key.namespace,
             name=key.name,
             group=tracking.read(spec, fields.mapping(metadata, "labels")).group,
-            policy={name: dict(fields.mapping(spec, name)) for name in ("rules", "alerts")},
+            policy=_policy(spec),
             created_at=created_at,
         )
 
@@ -181,3 +182,10 @@ class Reconciler:
                 message=outcome.stalled.message,
                 warning=True,
             )
+
+
+def _policy(spec: Mapping[str, Any]) -> Object:
+    policy = {name: dict(fields.mapping(spec, name)) for name in ("rules", "alerts")}
+    if isinstance(spec.get("window"), Mapping):  # an empty one asks for windows, too
+        policy["window"] = dict(fields.mapping(spec, "window"))
+    return policy

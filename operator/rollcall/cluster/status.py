@@ -10,7 +10,7 @@ from typing import Any
 
 from rollcall.cluster import fields, outcomes, timestamps
 from rollcall.cluster.outcomes import FALSE, TRUE, UNKNOWN, Condition
-from rollcall.core import executions, health, incidents
+from rollcall.core import executions, health, incidents, report_rules
 from rollcall.services import ports
 
 Status = dict[str, Any]
@@ -131,7 +131,7 @@ def _reporting(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Cond
         own = obstacle.reason == "ImageUnavailable"
         reason = obstacle.reason if own else "NotInjected"
         message = obstacle.message if own else f"{obstacle.reason}: {obstacle.message}"
-        return Condition(status=FALSE, reason=reason, message=_cut(message))
+        return Condition(status=FALSE, reason=reason, message=_cut(message + _deaf(summary)))
     if summary and summary.unheard:
         runs = (
             "the last run was" if summary.unheard == 1 else f"{summary.unheard} runs in a row were"
@@ -139,11 +139,18 @@ def _reporting(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Cond
         return Condition(
             status=FALSE,
             reason="NeverHeard",
-            message=f"{runs} never heard; its pods may not reach the ingest address",
+            message=f"{runs} never heard; its pods may not reach the ingest address"
+            + _deaf(summary),
         )
     if summary and summary.last_heartbeat_at:
         return Condition(status=TRUE, reason="Heard")
     return Condition(status=UNKNOWN, reason="NoRunYet")
+
+
+def _deaf(summary: ports.Summary | None) -> str:
+    """Say which rules of the job find nothing while no report comes."""
+    rules = report_rules.named(summary.row.job.policy.get("rules") or {}) if summary else []
+    return f"; without reports these rules find nothing: {', '.join(rules)}" if rules else ""
 
 
 def _cronjob(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Status | None:

@@ -4,7 +4,8 @@ The rules:
 - The verdict is the Job's: its conditions decide, never pod counts, never the sidecar.
 - TRANSITIONS is the whole state machine. A step that it does not have changes nothing.
 - `missed`, `skipped` and `unknown` are verdicts about a run that nobody saw; they may be corrected
-  once, by a Job that turns up later. Every other terminal status is final.
+  once, by a Job that turns up later. A success becomes `partial` when the program's own word for it
+  comes after the Job's. Every other terminal status is final.
 - Started means that a container of the user's ran, in whichever pod; our own does not count.
 """
 
@@ -58,7 +59,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.MISSED: _FOUND_LATER,
     Status.SKIPPED: _FOUND_LATER,
     Status.UNKNOWN: _FOUND_LATER,
-    Status.SUCCEEDED: frozenset(),
+    Status.SUCCEEDED: frozenset({Status.PARTIAL}),
     Status.PARTIAL: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),
@@ -107,6 +108,10 @@ class Attempt:
     message: str | None
     sidecar_waiting: str | None = None  # why our own container does not start
     waiting_message: str | None = None  # not stored with the pod: the execution's message has it
+    result: str | None = None  # what the program reported of its work (`reporting.Verdict`)
+    result_message: str | None = None
+    # The termination message of our own container: read (`core.termination`), not stored.
+    sidecar_said: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,19 @@ from rollcall.core.policies import Kind, Policy, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What the program of one run reported so far.
+
+    `moved_at` is when its numbers last changed, None if it never told any; `errors` are those whose
+    type counts.
+    """
+
+    moved_at: datetime | None = None
+    errors: int = 0
+    dead_letters: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the rules look at. `recent` is newest first, open executions included."""
 
@@ -29,6 +42,7 @@ class Facts:
     gaps: Sequence[slots.Gap] = ()  # slots without rows, oldest first, none before the last run
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
+    reported: Mapping[UUID, Reported] = field(default_factory=dict)  # by run, where rules ask
 
     @property
     def open_runs(self) -> list[Execution]:

@@ -43,6 +43,17 @@ def event_id(*, execution_id: UUID, at: datetime, text: str) -> UUID:
     return _timed(at, f"event\0{execution_id}\0{at.isoformat()}\0{text}")
 
 
+def dead_letter_id(*, pod_uid: str, boot: str, seq: int) -> UUID:
+    """Identify an item that a pod's program could not process."""
+    return _uuid8(hashlib.sha256(f"dead-letter\0{pod_uid}\0{boot}\0{seq}".encode()).digest())
+
+
+def window_id(*, execution_id: UUID, opened_at: datetime) -> UUID:
+    """Identify a window; the time makes another one of a run that gets its window once more."""
+    text = f"window\0{execution_id}\0{opened_at.isoformat()}"
+    return _uuid8(hashlib.sha256(text.encode()).digest())
+
+
 def instant_of(identifier: UUID) -> datetime:
     """Return the instant that a timed id begins with, exact to the millisecond.
 

@@ -39,7 +39,7 @@ _HISTORY = range(3, 16)  # finished Jobs kept: enough for 15 minutes, at most 15
 _HISTORY_MINUTES = 15
 _MINUTES_PER_DAY = 1440
 
-_OURS = ("tracking", "rules", "alerts")
+_OURS = ("tracking", "rules", "alerts", "window")
 # Labels by which other tools own objects: copied to a child they would prune or adopt it.
 _FOREIGN_LABELS = frozenset({"app.kubernetes.io/instance", "app.kubernetes.io/managed-by"})
 _FOREIGN_DOMAINS = (

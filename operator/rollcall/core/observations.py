@@ -1,7 +1,8 @@
 """From readings of a Job and its pods to the execution that they show, with reason and message.
 
 The rules:
-- The Job decides the status; the pod that brought the verdict about explains it.
+- The Job decides the status; the pod that brought the verdict about explains it. What the program
+  itself says makes a success `partial`, and nothing else (`core.results`).
 - Readings may come repeated or out of order: the table of statuses lets the furthest win.
 - A run that waits says why: its pod if it can, else what Events name.
 """
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from rollcall.core import reporting, results
 from rollcall.core.executions import (
     OPEN,
     Attempt,
@@ -24,6 +26,7 @@ from rollcall.core.upstream import Cause
 _SIGNALLED = 128  # a shell's and runtime's exit code for a signal begins here
 _NOTHING = (None, None)
 _USED_UP = "BackoffLimitExceeded"
+_WELL = frozenset({Status.SUCCEEDED, Status.PARTIAL})  # the Job has succeeded
 # The program itself ended so: its exit code says most.
 _OF_THE_PROGRAM = frozenset({_USED_UP, "Error", "OOMKilled"})
 
@@ -48,7 +51,7 @@ def observe(
     if status in OPEN:
         reason, message = _why_waiting(execution, attempts, obstacle, status)
     else:
-        reason, message = _why_ended(job, decisive, status)
+        reason, message = _why_ended(job, attempts, decisive, status)
     return replace(
         execution,
         status=status,
@@ -65,6 +68,8 @@ def observe(
 
 
 def _status(job: JobObservation, attempts: Sequence[Attempt]) -> Status:
+    if job.decided is Status.SUCCEEDED and results.is_partial(attempts):
+        return Status.PARTIAL
     if job.decided is not None:
         return job.decided
     if any(attempt.started_at and not attempt.ended_at for attempt in attempts):
@@ -81,7 +86,7 @@ def _decisive(job: JobObservation, attempts: Sequence[Attempt], status: Status) 
 
     Pods that end after a failure was decided were ended because of it.
     """
-    if status is Status.SUCCEEDED:
+    if status in _WELL:
         return _newest([one for one in attempts if not one.reason]) or _newest(attempts)
     failed = [(one.ended_at, one) for one in attempts if one.reason and one.ended_at]
     if status is not Status.FAILED or not failed:
@@ -94,9 +99,11 @@ def _newest(attempts: Sequence[Attempt]) -> Attempt | None:
     return max(attempts, key=lambda attempt: (attempt.created_at, attempt.pod_uid), default=None)
 
 
-def _why_ended(job: JobObservation, decisive: Attempt | None, status: Status) -> Told:
-    if status is Status.SUCCEEDED:
-        return job.reason, (decisive.message if decisive else None) or job.message
+def _why_ended(
+    job: JobObservation, attempts: Sequence[Attempt], decisive: Attempt | None, status: Status
+) -> Told:
+    if status in _WELL:
+        return _why_done(job, results.worst(attempts), decisive, status)
     if decisive is None or not decisive.reason:
         return job.reason or "JobFailed", job.message
     last_words = _last_words(decisive)
@@ -106,6 +113,20 @@ def _why_ended(job: JobObservation, decisive: Attempt | None, status: Status) ->
     # That its retries are used up is all that the Job says here: the pod's reason is worth more.
     reason = decisive.reason if decisive.reason != "Error" else job.reason or "Error"
     return reason, (last_words if reason in _OF_THE_PROGRAM else decisive.message) or job.message
+
+
+def _why_done(
+    job: JobObservation, told: Attempt | None, decisive: Attempt | None, status: Status
+) -> Told:
+    """Explain a success by what the program said of it, then by its last words."""
+    reason = "PartialResult" if status is Status.PARTIAL else job.reason
+    words = (decisive.message if decisive else None) or job.message
+    if told is None:
+        return reason, words
+    if told.result == reporting.Verdict.FAILED:
+        said = told.result_message or words
+        return reason, f"the program reported failed{f': {said}' if said else ''}"
+    return reason, told.result_message or words
 
 
 def _last_words(attempt: Attempt) -> str | None:
@@ -148,7 +169,7 @@ def _started_at(
     seen = [attempt.started_at for attempt in attempts if attempt.started_at]
     if seen:
         return min(seen)
-    if execution.started_at is None and status is Status.SUCCEEDED:
+    if execution.started_at is None and status in _WELL:
         return job.job_started_at  # it ran, and its pods went before we saw them
     return execution.started_at
 

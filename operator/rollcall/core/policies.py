@@ -1,4 +1,4 @@
-"""What a job wants to be told about: thresholds by severity, cooldown, channels.
+"""What a job wants: thresholds by severity, who is told and how often, which windows runs get.
 
 A rule whose job names at least one threshold has exactly those; the installation's defaults step in
 only for rules without. That is the one way in which a default can also be taken away.
@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum, StrEnum
 from typing import Any
 
-from rollcall.core import durations, errors
+from rollcall.core import durations, errors, windows
 
 
 class Severity(StrEnum):
@@ -34,6 +34,8 @@ class Kind(StrEnum):
     FAILING = "failing"
     STALE = "stale"
     OVERRUNNING = "overrunning"
+    NO_PROGRESS = "no_progress"
+    ERRORS = "errors"
 
 
 class Auto(Enum):
@@ -45,8 +47,10 @@ class Auto(Enum):
 AUTO = Auto.AUTO
 Threshold = timedelta | int | Auto
 
-COUNTED = frozenset({Kind.MISSED, Kind.FAILING})  # thresholds are counts; all others are durations
+# Thresholds are counts; all others are durations.
+COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS})
 WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING})
+MOST_TYPES = 32  # of errors that a rule names
 
 BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "late": {"warning": "5m", "critical": "1h"},
@@ -54,16 +58,23 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "failing": {"warning": 1, "critical": 3},
     "stale": {"critical": "auto"},
     "overrunning": {"warning": "auto"},
+    # Only who reports can be held to it: without a threshold a rule finds nothing.
+    "no_progress": {},
+    "errors": {},
 }
 DEFAULT_COOLDOWN = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule with its thresholds; a rule without thresholds finds nothing."""
+    """One rule with its thresholds; a rule without thresholds finds nothing.
+
+    `types` are those of the errors that count, None for all; only the rule `errors` has some.
+    """
 
     enabled: bool
     thresholds: Mapping[Severity, Threshold]
+    types: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +90,11 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All that a job's spec says about findings and alerts, defaults applied."""
+    """All that a job's spec says about findings, alerts and windows, defaults applied."""
 
     rules: Mapping[Kind, Rule]
     alerts: Alerts
+    window: windows.Wish | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +124,7 @@ def defaults(
 
 
 def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
-    """Read `rules` and `alerts` of a TrackedCronJob's spec.
+    """Read `rules`, `alerts` and `window` of a TrackedCronJob's spec.
 
     Raises errors.InvalidSpec, naming the field and what to write instead.
     """
@@ -120,7 +132,11 @@ def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
     for name, raw in (spec.get("rules") or {}).items():
         kind = _kind(name)
         rules[kind] = _rule(kind, raw, rules[kind])
-    return Policy(rules=rules, alerts=_alerts(spec.get("alerts") or {}, installation))
+    return Policy(
+        rules=rules,
+        alerts=_alerts(spec.get("alerts") or {}, installation),
+        window=windows.read(spec),
+    )
 
 
 def _alerts(raw: Mapping[str, Any], installation: Defaults) -> Alerts:
@@ -149,10 +165,22 @@ def _rule(kind: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
         for severity in Severity
         if raw.get(severity) is not None
     }
+    types = _types(raw.get("types")) if kind is Kind.ERRORS else None
     if not thresholds and otherwise:
-        thresholds = dict(otherwise.thresholds)
+        thresholds, types = dict(otherwise.thresholds), types or otherwise.types
     enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
-    return Rule(enabled=enabled, thresholds=thresholds)
+    return Rule(enabled=enabled, thresholds=thresholds, types=types)
+
+
+def _types(raw: object) -> frozenset[str] | None:
+    if raw is None:
+        return None
+    named = raw if isinstance(raw, list) else []
+    if not named or len(named) > MOST_TYPES or not all(isinstance(one, str) for one in named):
+        raise errors.InvalidSpec(
+            "InvalidRule", f"rules.errors.types: write a list of 1 to {MOST_TYPES} types of errors"
+        )
+    return frozenset(named)
 
 
 def _threshold(kind: Kind, severity: Severity, raw: object) -> Threshold:

@@ -235,6 +235,10 @@ _section(
     SUCCEEDED,
     CompletionsReached=("as many pods succeeded as `completions` asks for", "Nothing."),
     SuccessPolicy=("a rule of `successPolicy` held", "Nothing."),
+    PartialResult=(
+        "the program reported that it did a part of its work",
+        ("Read the message. The next run is given the same window again, and the last checkpoint."),
+    ),
     JobSucceeded=(
         "the Job succeeded for a cause that this list does not name",
         "Nothing; the message begins with the word of Kubernetes.",
@@ -245,6 +249,13 @@ _section(
     STORY,
     Started=("a pod's first container started", "Nothing."),
     Completed=("a pod ended well", "Nothing."),
+    ReportsLost=(
+        "a pod ended before its sidecar could deliver what the message counts",
+        (
+            "Find out why the api did not answer then. A program that must know waits for each"
+            " answer (`?wait=5s`)."
+        ),
+    ),
 )
 
 REASONS: Mapping[str, Explanation] = MappingProxyType(_listed)

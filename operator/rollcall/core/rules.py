@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-from rollcall.core import durations, findings, schedule, slots, streaks
+from rollcall.core import durations, findings, report_rules, schedule, slots, streaks
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts
 from rollcall.core.policies import AUTO, Kind, Severity
@@ -135,6 +135,8 @@ _RULES = {
     Kind.FAILING: _failing,
     Kind.STALE: _stale,
     Kind.OVERRUNNING: _overrunning,
+    Kind.NO_PROGRESS: report_rules.no_progress,
+    Kind.ERRORS: report_rules.errors,
 }
 
 

@@ -17,12 +17,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
-from rollcall.core import schedule
+from rollcall.core import durations, schedule
 
 # Latency of the controller and of our reading, and differences between clocks.
 GRACE = timedelta(seconds=60)
 BOUNDARY = timedelta(seconds=60)
 _INSTANT = timedelta(microseconds=1)
+# Searching ten years of minutes takes a third of a second, a day of them none.
+_LOOK_BACK = (timedelta(days=1), timedelta(days=32), timedelta(days=366), durations.LONGEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,13 @@ def next_after(revisions: Sequence[Revision], after: datetime) -> datetime | Non
     if not revisions or revisions[-1].suspended:
         return None
     return _ticks(revisions[-1]).next_after(after)
+
+
+def before(revision: Revision, at: datetime) -> datetime | None:
+    """Return the last tick before an instant; None if there is none in ten years."""
+    ticks, end = _ticks(revision), at - _INSTANT
+    found = (ticks.latest_at_or_before(end, at - span) for span in _LOOK_BACK)
+    return next((tick for tick in found if tick), None)
 
 
 def first_expected(revisions: Sequence[Revision]) -> datetime | None:

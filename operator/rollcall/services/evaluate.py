@@ -149,11 +149,11 @@ class Evaluator:
             recent = await transaction.ledger.recent(job.id, timeline.RECENT)
         is_doubted = readings.are_read and line.unstarted
         obstacle = verdicts.cause(line.unstarted[0], found) if is_doubted else None
-        known = self._facts.gather(
+        known = await self._facts.gather(
+            transaction,
             line,
             recent,
             judged.gaps,
-            now=transaction.now,
             obstacle=obstacle,
             proven_success_at=readings.cronjob.last_success_at if readings.cronjob else None,
         )

@@ -14,7 +14,7 @@ from rollcall.core import (
     slots,
     streaks,
 )
-from rollcall.services import ports
+from rollcall.services import ports, reported
 from rollcall.services.recent import Recent
 from rollcall.services.timeline import Timeline
 
@@ -48,13 +48,13 @@ class Facts:
         for cronjob_id in unknown:
             self._typical.put(cronjob_id, (found.get(cronjob_id),))
 
-    def gather(
+    async def gather(
         self,
+        transaction: ports.Transaction,
         line: Timeline,
         recent: Runs,
         gaps: Sequence[slots.Gap],
         *,
-        now: datetime,
         obstacle: causes.Cause | None,
         proven_success_at: datetime | None,
     ) -> findings.Facts:
@@ -64,11 +64,11 @@ class Facts:
         `proven_success_at` is the end of a success that the CronJob remembers, for those of which
         nobody saw a Job.
         """
-        revision = line.revision
+        revision, policy = line.revision, policies.read(line.row.job.policy, self._defaults)
         unstarted = line.unstarted[0] if line.unstarted else None
         return findings.Facts(
-            now=now,
-            policy=policies.read(line.row.job.policy, self._defaults),
+            now=transaction.now,
+            policy=policy,
             rhythms=slots.rhythms(line.revisions),
             concurrency=revision.concurrency if revision else "Allow",
             suspended=revision.suspended if revision else False,
@@ -81,6 +81,7 @@ class Facts:
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
             sight=line.sight,
+            reported=await reported.gather(transaction, policy, recent),
         )
 
     def _typical_duration(self, cronjob_id: UUID, recent: Runs) -> timedelta | None:
@@ -95,5 +96,12 @@ def _is_running(recent: Runs) -> bool:
 def _last_success_at(
     state: ports.JobState, recent: Runs, proven: datetime | None
 ) -> datetime | None:
+    """Return when a run last succeeded.
+
+    To the CronJob a partial run is a success, and so it is to us until its result comes: by the
+    time of its end it is known again.
+    """
     ended = [run.ended_at for run in recent if run.status is executions.Status.SUCCEEDED]
-    return max((at for at in (*ended, state.last_success_at, proven) if at), default=None)
+    partial = {run.ended_at for run in recent if run.status is executions.Status.PARTIAL}
+    said = [at for at in (state.last_success_at, proven) if at not in partial]
+    return max((at for at in (*ended, *said) if at), default=None)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from rollcall.core import executions, ids, observations, pod_events, upstream
-from rollcall.services import ports
+from rollcall.services import last_words, ports
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
         if one.cronjob_id in owners
         and (current := await _current(transaction, one, owners[one.cronjob_id], stored))
     ]
-    pods = await transaction.attempts.observe({before: one.pods for one, before, _ in found})
+    pods = await _keep_pods(transaction, [(one, before) for one, before, _ in found])
     changes = [
         _change(one, before, pods[before.id], is_stored=is_stored)
         for one, before, is_stored in found
@@ -134,6 +134,23 @@ def _change(
         before=before,
         after=after,
         is_news=not is_stored or after != before,
+    )
+
+
+async def _keep_pods(
+    transaction: ports.Transaction, found: Sequence[tuple[_Reading, executions.Execution]]
+) -> Mapping[UUID, Sequence[executions.Attempt]]:
+    """Keep the pods and what they left; return all pods of each run, oldest first."""
+    seen = {run: [last_words.for_people(pod) for pod in one.pods] for one, run in found}
+    stored = await transaction.attempts.observe(seen)
+    return await last_words.keep(
+        transaction,
+        [
+            last_words.Found(
+                run=run, job_name=one.job.job_name, seen=one.pods, stored=stored[run.id]
+            )
+            for one, run in found
+        ],
     )
 
 

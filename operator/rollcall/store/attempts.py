@@ -1,11 +1,6 @@
-"""Pods of executions, and who reports from them.
+"""Pods of executions, and who reports from them; what they report is in `store.reports`."""
 
-Heartbeats come in batches: one statement of a fixed text, one JSON parameter, no indexed column
-touched, rows locked in the order of their keys so that concurrent batches cannot deadlock.
-"""
-
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,32 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions
 from rollcall.services import ports
-from rollcall.store import arrays, columns, models
+from rollcall.store import arrays, models
 
 _jobs = models.table(models.CronJob)
 _runs = models.table(models.Execution)
 _pods = models.table(models.Attempt)
-
-# Larger batches gain nothing and hold their locks longer (measured: 500 and 5,000 rows cost the
-# same per row).
-BATCH = 500
-
-_HEARD = sa.text(
-    """
-    UPDATE attempts
-    SET last_heartbeat_at = greatest(attempts.last_heartbeat_at, heard.at),
-        heartbeats = attempts.heartbeats + heard.beats
-    FROM (
-        SELECT pod.pod_uid, beat.at, beat.beats
-        FROM json_to_recordset(CAST(:beats AS json))
-            AS beat(pod_uid text, at timestamptz, beats integer)
-        JOIN attempts pod ON pod.pod_uid = beat.pod_uid
-        ORDER BY pod.pod_uid
-        FOR NO KEY UPDATE OF pod
-    ) heard
-    WHERE attempts.pod_uid = heard.pod_uid
-    """
-)
 
 
 @dataclass(slots=True)
@@ -84,33 +58,16 @@ class Attempts:
             job_name=row.job_name,
             pod_uid=row.pod_uid,
             attempt=row.number,
+            index=row.index_,
         )
 
-    async def heard(self, beats: Sequence[tuple[str, datetime]]) -> None:
-        """Keep the latest heartbeat per pod UID; unknown pods are ignored.
 
-        None is kept later than the database's now: a fast clock elsewhere must not hide a silence.
-        """
-        batch = list(_coalesced(beats, self.now))
-        for start in range(0, len(batch), BATCH):
-            document = json.dumps(batch[start : start + BATCH])
-            await self.connection.execute(_HEARD, {"beats": document})
-
-
-def _coalesced(beats: Iterable[tuple[str, datetime]], now: datetime) -> Iterator[Mapping[str, Any]]:
-    latest: dict[str, tuple[datetime, int]] = {}
-    for pod_uid, at in beats:
-        known_at, count = latest.get(pod_uid, (at, 0))
-        latest[pod_uid] = (max(known_at, at), count + 1)
-    for pod_uid in sorted(latest):
-        at, count = latest[pod_uid]
-        # A UID that Postgres cannot keep belongs to no known pod, and would cost the whole batch.
-        if columns.is_storable(pod_uid):
-            yield {"pod_uid": pod_uid, "at": min(at, now).isoformat(), "beats": count}
-
-
-# All but what heartbeats write.
-_GIVEN = [one.name for one in _pods.c if one.name not in {"last_heartbeat_at", "heartbeats"}]
+# What a reading of the cluster writes.
+_GIVEN = (
+    "pod_uid", "execution_id", "slot_at", "cronjob_id", "job_uid", "pod_name", "index",
+    "created_at", "started_at", "ended_at", "waiting_reason", "sidecar_waiting", "exit_code",
+    "reason", "message",
+)  # fmt: skip
 
 
 def _upsert() -> sa.Executable:
@@ -163,6 +120,7 @@ def _identity() -> sa.Select[Any]:
             _jobs.c.namespace,
             _jobs.c.name,
             number.label("number"),
+            _pods.c.index.label("index_"),  # rows are tuples, and have a method of that name
         )
         .join_from(_pods, _runs, same_run)
         .join(_jobs, _jobs.c.id == _pods.c.cronjob_id)
@@ -170,11 +128,18 @@ def _identity() -> sa.Select[Any]:
     )
 
 
+# The same, and the program's own word beside it. How a pod reports is a wide row that the writer
+# has no use for.
+_READ = (
+    "execution_id", "pod_uid", "pod_name", "job_uid", "index", "created_at", "started_at",
+    "ended_at", "waiting_reason", "exit_code", "reason", "message", "sidecar_waiting", "result",
+    "result_message",
+)  # fmt: skip
 # Built once: building a statement costs more than running it.
 _UPSERT = _upsert()
 _IDENTITY = _identity()
 _OF_EXECUTIONS = (
-    sa.select(_pods)
+    sa.select(*(_pods.c[name] for name in _READ))
     .where(_pods.c.execution_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
     .order_by(_pods.c.created_at, _pods.c.pod_uid)
 )
@@ -214,4 +179,6 @@ def _attempt(row: sa.RowMapping) -> executions.Attempt:
         reason=row["reason"],
         message=row["message"],
         sidecar_waiting=row["sidecar_waiting"],
+        result=row["result"],
+        result_message=row["result_message"],
     )

@@ -10,7 +10,7 @@ import json
 from sqlalchemy import Dialect, Text, TypeDecorator
 from typing_extensions import override  # typing has it from 3.12 on
 
-REPLACEMENT = "\ufffd"
+from rollcall.core import texts
 
 
 class CleanText(TypeDecorator[str]):
@@ -21,39 +21,12 @@ class CleanText(TypeDecorator[str]):
 
     @override
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else clean(value)
-
-
-def clean(text: str) -> str:
-    """Replace NUL and lone surrogates."""
-    if is_storable(text):
-        return text
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole.replace("\0", REPLACEMENT)
-
-
-def is_storable(text: str) -> bool:
-    """Whether Postgres can keep this text as it is."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
+        return None if value is None else texts.clean(value)
 
 
 def dumps(document: object) -> str:
     """Write JSON for a jsonb column; raises ValueError for NaN and infinities."""
     written = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if is_storable(written) and "\\u0000" not in written:
+    if texts.is_storable(written) and "\\u0000" not in written:
         return written
-    return json.dumps(_cleaned(document), ensure_ascii=False, separators=(",", ":"))
-
-
-def _cleaned(document: object) -> object:
-    if isinstance(document, str):
-        return clean(document)
-    if isinstance(document, dict):
-        return {_cleaned(key): _cleaned(value) for key, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [_cleaned(value) for value in document]
-    return document
+    return json.dumps(texts.cleaned(document), ensure_ascii=False, separators=(",", ":"))

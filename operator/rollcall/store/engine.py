@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollcall.services import ports
 from rollcall.store import (
     attempts,
+    audit,
     connections,
     events,
     failures,
@@ -32,11 +33,14 @@ from rollcall.store import (
     outbox,
     partitions,
     registry,
+    reports,
     schedule,
     sight,
     statistics,
     summaries,
+    windows,
 )
+from rollcall.store import dead_letters as letters
 
 T = TypeVar("T")
 
@@ -73,6 +77,11 @@ class Transaction:
     outbox: ports.Outbox
     sight: ports.Sight
     neighbours: ports.Neighbours
+    reports: ports.Reports
+    windows: ports.Windows
+    dead_letters: ports.DeadLetters
+    audit: ports.Audit
+    letters: letters.Pages
     listing: listing.Listing
     numbers: statistics.Numbers
 
@@ -170,6 +179,11 @@ class Database:
             outbox=outbox.Outbox(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),
+            reports=reports.Reports(connection, now),
+            windows=windows.Windows(connection, now),
+            dead_letters=letters.DeadLetters(connection, now),
+            audit=audit.Audit(connection),
+            letters=letters.Pages(connection),
             listing=listing.Listing(connection),
             numbers=statistics.Numbers(connection, now),
         )

@@ -11,9 +11,9 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import executions, ids
+from rollcall.core import executions, ids, texts
 from rollcall.services import ports
-from rollcall.store import arrays, columns, models, partitions
+from rollcall.store import arrays, models, partitions
 
 _events = models.table(models.ExecutionEvent)
 
@@ -83,7 +83,7 @@ class Events:
 
 def _columns(execution: executions.Execution, event: executions.Event) -> dict[str, Any]:
     said = (event.source, event.reason, event.message)
-    text = "\0".join(columns.clean(part) for part in said)
+    text = "\0".join(texts.clean(part) for part in said)
     return {
         # As the id has it, so that the id alone finds the row.
         "slot_at": ids.instant_of(execution.id),

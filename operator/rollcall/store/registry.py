@@ -129,6 +129,11 @@ class Registry:
         rows = await self.connection.execute(_OWNERS, {"ids": sorted(cronjob_ids)})
         return {row.id: row.cronjob_uid for row in rows}
 
+    async def policy(self, cronjob_id: UUID) -> Mapping[str, Any]:
+        """Return the policy of a job's spec, as written; empty for one that is not registered."""
+        row = await self._row(cronjob_id)
+        return row.job.policy if row else {}
+
     async def registered(self, cluster: str) -> Sequence[ports.JobRow]:
         """Return all rows of this cluster that are not deleted."""
         rows = await self.connection.execute(

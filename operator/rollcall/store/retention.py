@@ -20,11 +20,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from rollcall.core import errors, ids
-from rollcall.store import engine, locks, partitions, rollups
+from rollcall.store import engine, locks, old_details, partitions, rollups
 
 logger = logging.getLogger(__name__)
 
-ROLLUPS_FOR = timedelta(days=731)
+ROLLUPS_FOR = timedelta(days=731)  # and the audit log
 # While a lock is waited for, everybody else waits behind: briefly then, and often.
 LOCK_TIMEOUT = "80ms"
 TRIES = 20
@@ -46,18 +46,6 @@ _KEPT = sa.text(
 )
 # Which execution a row of a partitioned table belongs to.
 _EXECUTION = {"executions": "id", "execution_events": "execution_id"}
-# Each is repeated until it finds nothing more: short transactions, however much there is.
-_OLD_ATTEMPTS = sa.text(
-    """
-    DELETE FROM attempts WHERE pod_uid = ANY(ARRAY(
-        SELECT old.pod_uid FROM unnest(:cronjob_ids) AS job (id) CROSS JOIN LATERAL (
-            SELECT pod_uid FROM attempts
-            WHERE cronjob_id = job.id AND slot_at < :before AND execution_id <> ALL(:kept)
-            ORDER BY slot_at DESC LIMIT :rows  -- in the order of the index, so that it is used
-        ) AS old LIMIT :rows
-    ))
-    """
-)
 _OLD_GAPS = sa.text(
     """
     DELETE FROM gaps WHERE (cronjob_id, from_at, status) IN (
@@ -148,7 +136,8 @@ class Retention:
     async def _remove_details(self, before: datetime, kept: Sequence[UUID]) -> None:
         values = {"before": before, "kept": list(kept)}
         for some in await self.rollups.jobs():
-            await self._remove(_OLD_ATTEMPTS, values | {"cronjob_ids": some})
+            for statement in old_details.OF_JOBS:
+                await self._remove(statement, values | {"cronjob_ids": some})
         await self._remove(_OLD_GAPS, {"before": before})
         await self._remove(_OLD_INCIDENTS, {"before": before})
 
@@ -156,6 +145,7 @@ class Retention:
         for some in await self.rollups.jobs():
             await self._remove(_OLD_ROLLUPS, {"before": before.date(), "cronjob_ids": some})
         await self._remove(_OLD_DAYS, {"before": before.date()})
+        await self._remove(old_details.AUDIT, {"before": before})
         await self._remove(_OLD_JOBS, {"before": before})
 
     async def _remove(self, statement: sa.TextClause, values: dict[str, Any]) -> None:

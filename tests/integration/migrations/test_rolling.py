@@ -17,6 +17,15 @@ from support import builders
 
 MIGRATIONS = Path(store_package.__file__).with_name("migrations")
 FIRST = "0001"
+OBSERVED = sa.text(
+    "INSERT INTO attempts (pod_uid, execution_id, slot_at, cronjob_id, job_uid, pod_name, index,"
+    " created_at) VALUES (:pod_uid, :id, :slot_at, :cronjob_id, :job_uid, :pod_uid, 0, :slot_at)"
+    " ON CONFLICT (pod_uid) DO UPDATE SET started_at = excluded.slot_at"
+)
+HEARD = sa.text(
+    "UPDATE attempts SET last_heartbeat_at = now(), heartbeats = heartbeats + 1"
+    " WHERE pod_uid = :pod_uid"
+)
 
 
 @pytest.fixture
@@ -80,9 +89,10 @@ class Writers:
                 for status in (Status.RUNNING, Status.SUCCEEDED):
                     run = builders.execution(job, slot_at=slot_at, status=status)
                     await unit.ledger.save(run)
-                    pod = builders.attempt(f"{worker}-{number}", job_uid=run.job_uid)
-                    await unit.attempts.observe({run: [pod]})
-                await unit.attempts.heard([(f"{worker}-{number}", unit.now)])
+                    pod = {"pod_uid": f"{worker}-{number}", "job_uid": run.job_uid}
+                    of_run = {"id": run.id, "slot_at": slot_at, "cronjob_id": job.id}
+                    await unit.connection.execute(OBSERVED, pod | of_run)
+                await unit.connection.execute(HEARD, {"pod_uid": f"{worker}-{number}"})
                 await unit.schedule.save(row.job.id, row.state, unit.now)
             self.written += 1
             number += 1

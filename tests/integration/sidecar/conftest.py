@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import sidecars
+from support import scriptedapi, sidecars
 
 
 @pytest.fixture
@@ -16,10 +16,10 @@ def api_port() -> int:
 
 
 @pytest.fixture
-def api(api_port: int) -> Iterator[sidecars.Api]:
+def api(api_port: int) -> Iterator[scriptedapi.Api]:
     """Run an api that acknowledges everything, unless told otherwise."""
-    scripted = sidecars.Api()
-    with sidecars.serving(scripted, api_port):
+    scripted = scriptedapi.Api()
+    with scriptedapi.serving(scripted, api_port):
         yield scripted
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from support import sidecars
+from support import scriptedapi, sidecars
 
 pytestmark = pytest.mark.usefixtures("api")
 
@@ -26,23 +26,26 @@ def test_run_tells_what_the_pod_and_the_api_know(start: sidecars.Start) -> None:
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     beats = answer.json.pop("heartbeat")
-    known = answer.json
-    known.pop("heartbeat")
-    assert known == {
-        "complete": True,
+    kept = answer.json["buffer"]
+    known = {k: v for k, v in answer.json.items() if k not in {"heartbeat", "buffer"}}
+    assert known == scriptedapi.RUN | {
+        "executionId": scriptedapi.EXECUTION["id"],
         "namespace": "billing",
         "podName": "nightly-1-abc",
         "podUid": "u-1",
-        "execution": sidecars.EXECUTION,
+        "execution": scriptedapi.EXECUTION,
     }
+    assert (kept["items"], kept["bytes"], set(kept["lost"].values())) == (0, 0, {0})
     assert beats["intervalSeconds"] == 1
     assert beats["sent"] >= beats["acknowledged"] >= 1
     assert beats["lastAcknowledgedAt"].endswith("Z")
     assert beats["lastError"] is None
 
 
-def test_run_answers_at_once_while_the_api_hangs(start: sidecars.Start, api: sidecars.Api) -> None:
-    api.reply(sidecars.hang)
+def test_run_answers_at_once_while_the_api_hangs(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
+    api.reply(scriptedapi.hang)
     sidecar = start()
     api.wait_for(1)
     answer = sidecar.ask("/run")
@@ -52,13 +55,13 @@ def test_run_answers_at_once_while_the_api_hangs(start: sidecars.Start, api: sid
 
 
 def test_run_waits_for_the_execution_when_asked_to(
-    start: sidecars.Start, api: sidecars.Api
+    start: sidecars.Start, api: scriptedapi.Api
 ) -> None:
     answer_now = threading.Event()
 
-    def later(exchange: sidecars.Exchange, report: sidecars.Report) -> None:
+    def later(exchange: scriptedapi.Exchange, report: scriptedapi.Report) -> None:
         answer_now.wait(sidecars.PATIENCE)
-        sidecars.acknowledge(exchange, report)
+        scriptedapi.acknowledge(exchange, report)
 
     api.reply(later)
     sidecar = start()
@@ -69,20 +72,20 @@ def test_run_waits_for_the_execution_when_asked_to(
     assert 0.5 < answer.seconds < 15
 
 
-def test_run_stops_waiting_when_asked_to(start: sidecars.Start, api: sidecars.Api) -> None:
-    api.reply(*[sidecars.status(403)] * 9)
+def test_run_stops_waiting_when_asked_to(start: sidecars.Start, api: scriptedapi.Api) -> None:
+    api.reply(*[scriptedapi.status(403)] * 9)
     answer = start().ask("/run?wait=2s")
     assert answer.json["complete"] is False
     assert 2 <= answer.seconds < 3
 
 
 def test_an_acknowledgement_without_an_execution_does_not_complete(
-    start: sidecars.Start, api: sidecars.Api
+    start: sidecars.Start, api: scriptedapi.Api
 ) -> None:
     api.reply(
-        sidecars.status(200, b'{"v": 1, "acknowledged": 1, "execution": null}'),
-        sidecars.status(200, b'{"v": 1, "acknowledged": 2, "execution": {"id": NaN}}'),
-        sidecars.status(403),
+        scriptedapi.status(200, b'{"v": 1, "acknowledged": 1, "execution": null}'),
+        scriptedapi.status(200, b'{"v": 1, "acknowledged": 2, "execution": {"id": NaN}}'),
+        scriptedapi.status(403),
     )
     sidecar = start()
     known = sidecar.run_when(lambda run: "403" in (run["heartbeat"]["lastError"] or ""))
@@ -98,9 +101,11 @@ def test_health_is_told(start: sidecars.Start) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "names"),
     [
-        pytest.param("GET", "/", 404, "GET /run", id="nothing at the root"),
-        pytest.param("POST", "/progress", 404, "GET /run", id="a path of tomorrow"),
+        pytest.param("GET", "/usage", 404, "GET /run", id="nothing there"),
+        pytest.param("POST", "/heartbeat", 404, "/dead-letter", id="a path of nobody"),
         pytest.param("POST", "/run", 405, "GET only", id="posting to run"),
+        pytest.param("GET", "/progress", 405, "POST only", id="reading the progress"),
+        pytest.param("PUT", "/checkpoint", 405, "POST only", id="putting a checkpoint"),
         pytest.param("DELETE", "/healthz", 405, "GET only", id="deleting health"),
         pytest.param("BREW", "/run", 405, "GET only", id="a verb of nobody"),
         pytest.param("GET", "/run?wait=soon", 400, "30s", id="a wait in words"),
@@ -118,7 +123,7 @@ def test_what_does_not_exist_is_a_problem_that_names_what_does(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json["status"] == status
     assert names in answer.json["detail"]
-    assert answer.headers.get("allow") == ("GET" if status == 405 else None)
+    assert answer.headers.get("allow") == (names.split(maxsplit=1)[0] if status == 405 else None)
 
 
 def test_head_gets_no_body(start: sidecars.Start) -> None:
@@ -129,7 +134,7 @@ def test_head_gets_no_body(start: sidecars.Start) -> None:
 def test_a_body_nobody_asked_for_does_not_hide_the_answer(start: sidecars.Start) -> None:
     sidecar = start()
     for _ in range(20):
-        assert sidecar.ask("/result", method="POST", body=b"x" * 50_000).status == 404
+        assert sidecar.ask("/nowhere", method="POST", body=b"x" * 50_000).status == 404
 
 
 @pytest.mark.parametrize(
@@ -140,7 +145,7 @@ def test_a_body_nobody_asked_for_does_not_hide_the_answer(start: sidecars.Start)
         pytest.param(b"GET /run HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, id="200 headers"),
         pytest.param(b"complete garbage here and there\r\n\r\n", 400, id="garbage"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\r\n", 400, id="TLS"),
-        pytest.param(b"GET /run HTTP/9.9\r\n\r\n", 505, id="HTTP of the future"),
+        pytest.param(b"GET /run HTTP/9.9\r\n\r\n", 400, id="HTTP of the future"),
     ],
 )
 def test_a_request_that_is_none_is_refused(
@@ -170,9 +175,9 @@ def test_a_request_that_never_ends_is_closed(start: sidecars.Start) -> None:
 
 
 def test_more_than_sixteen_at_a_time_are_turned_away(
-    start: sidecars.Start, api: sidecars.Api
+    start: sidecars.Start, api: scriptedapi.Api
 ) -> None:
-    api.reply(sidecars.status(403))
+    api.reply(scriptedapi.status(403))
     sidecar = start(heartbeat_seconds="3600")
     with contextlib.ExitStack() as stack:
         for _ in range(16):
@@ -180,7 +185,7 @@ def test_more_than_sixteen_at_a_time_are_turned_away(
             stream.sendall(b"GET /run?wait=60s HTTP/1.1\r\nHost: x\r\n\r\n")
         with sidecar.connect() as one_more:
             turned_away = read_all(one_more)
-        assert turned_away.startswith(b"HTTP/1.1 503 ")
+        assert turned_away.startswith(b"HTTP/1.1 429 ")
         assert b"Retry-After: 1" in turned_away
     # The sixteen left without an answer: their places must come free long before 60 seconds.
     for _ in range(100):

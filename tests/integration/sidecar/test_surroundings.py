@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from support import sidecars
+from support import scriptedapi, sidecars
 
 
-def test_a_taken_port_costs_the_loopback_api_only(start: sidecars.Start, api: sidecars.Api) -> None:
+def test_a_taken_port_costs_the_loopback_api_only(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         sidecar = start(port=str(port), ready=False)
@@ -21,7 +23,9 @@ def test_a_taken_port_costs_the_loopback_api_only(start: sidecars.Start, api: si
     assert sidecar.stop()[0] == 0
 
 
-def test_bad_settings_are_replaced_and_named_once(start: sidecars.Start, api: sidecars.Api) -> None:
+def test_bad_settings_are_replaced_and_named_once(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
     sidecar = start(heartbeat_seconds="often", port="70000", ready=False)
     api.wait_for(1)
     said = sidecar.stderr_when("heartbeat: acknowledged")
@@ -49,8 +53,8 @@ def test_a_name_that_does_not_resolve_is_said_once(start: sidecars.Start) -> Non
     assert sidecar.stderr.count("cannot reach no-such-host.invalid:8080") == 1
 
 
-def test_a_token_is_never_said(start: sidecars.Start, api: sidecars.Api, token: Path) -> None:
-    api.reply(sidecars.status(401), sidecars.raw(b"?"), sidecars.status(503))
+def test_a_token_is_never_said(start: sidecars.Start, api: scriptedapi.Api, token: Path) -> None:
+    api.reply(scriptedapi.status(401), scriptedapi.raw(b"?"), scriptedapi.status(503))
     sidecar = start()
     sidecar.run_when(lambda run: run["complete"])
     token.write_bytes(b"first-token\x00second")
@@ -79,8 +83,8 @@ def test_tls_is_spoken_with_authorities_that_are_trusted_only(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     port = sidecars.free_port()
-    api = sidecars.Api()
-    with sidecars.serving(api, port, lambda plain: context.wrap_socket(plain, server_side=True)):
+    api = scriptedapi.Api()
+    with scriptedapi.serving(api, port, lambda plain: context.wrap_socket(plain, server_side=True)):
         trusting = ["env", f"SSL_CERT_FILE={certificate}", *sidecars.command()]
         trusted = start(start=trusting, ingest_url=f"https://localhost:{port}")
         trusted.run_when(lambda run: run["complete"])

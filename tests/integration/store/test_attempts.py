@@ -1,15 +1,14 @@
 """Pods of executions, and who reports from them."""
 
-import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from rollcall.core import executions
 from rollcall.services import ports
-from rollcall.store import attempts, engine
-from support import builders, clocks, reporting
+from rollcall.store import engine
+from support import builders
 
 JOB = builders.job()
 RUN = builders.execution(JOB)
@@ -22,11 +21,6 @@ async def observe(
 ) -> list[executions.Attempt]:
     async with store.transaction() as unit:
         return list((await unit.attempts.observe({run: seen}))[run.id])
-
-
-async def hear(store: engine.Database, *beats: tuple[str, datetime]) -> None:
-    async with store.transaction() as unit:
-        await unit.attempts.heard(beats)
 
 
 async def test_pods_come_back_as_they_were_oldest_first(store: engine.Database) -> None:
@@ -127,7 +121,19 @@ async def test_a_pod_is_identified(store: engine.Database) -> None:
         job_name=RUN.job_name or "",
         pod_uid="pod-1",
         attempt=1,
+        index=0,
     )
+
+
+async def test_the_completion_index_of_a_pod_is_known(store: engine.Database) -> None:
+    async with store.transaction() as unit:
+        await unit.registry.register(JOB)
+        await unit.ledger.save(RUN)
+    await observe(store, builders.attempt(index=3))
+
+    identity = await identify(store, "pod-1")
+    assert identity
+    assert identity.index == 3
 
 
 async def test_attempts_are_numbered_per_completion_index(store: engine.Database) -> None:
@@ -154,100 +160,3 @@ async def test_attempts_are_numbered_per_completion_index(store: engine.Database
 async def test_an_unknown_pod_is_nobody(store: engine.Database) -> None:
     assert await identify(store, "unknown") is None
     assert await identify(store, "pod\0") is None
-
-
-async def test_the_latest_heartbeat_is_kept_and_all_are_counted(
-    store: engine.Database, clock: clocks.Clock
-) -> None:
-    await observe(store, builders.attempt())
-
-    await hear(store, ("pod-1", clock.now - SECOND), ("pod-1", clock.now - 9 * SECOND))
-    await hear(store, ("pod-1", clock.now - 5 * SECOND))
-
-    assert await reporting.beats(store) == (clock.now - SECOND, 3)
-
-
-async def test_heartbeats_of_unknown_pods_and_poison_cost_nobody_else(
-    store: engine.Database, clock: clocks.Clock
-) -> None:
-    await observe(store, builders.attempt())
-
-    await hear(
-        store,
-        ("unknown", clock.now),
-        ("pod\0", clock.now),
-        ("pod\ud800", clock.now),
-        ("'; DROP TABLE attempts; --", clock.now),
-        ("pod-1", clock.now),
-    )
-
-    assert await reporting.beats(store) == (clock.now, 1)
-
-
-async def test_no_heartbeats_are_no_statement(store: engine.Database) -> None:
-    await hear(store)
-
-
-async def test_a_fast_clock_elsewhere_cannot_hide_a_silence(
-    store: engine.Database, clock: clocks.Clock
-) -> None:
-    await observe(store, builders.attempt())
-
-    await hear(store, ("pod-1", clock.now + timedelta(days=365)))
-
-    assert await reporting.beats(store) == (clock.now, 1)
-
-
-async def test_a_reading_of_the_pod_keeps_its_heartbeats(
-    store: engine.Database, clock: clocks.Clock
-) -> None:
-    await observe(store, builders.attempt())
-    await hear(store, ("pod-1", clock.now))
-
-    await observe(store, builders.attempt(started_at=AT))
-
-    assert await reporting.beats(store) == (clock.now, 1)
-
-
-async def test_heartbeats_touch_no_index(store: engine.Database) -> None:
-    pods = [f"pod-{number:04}" for number in range(500)]
-    await observe(store, *map(builders.attempt, pods))
-    reporting = pods[::5]  # pages have room for that many new versions, as between two vacuums
-    async with store.transaction() as unit:
-        await unit.attempts.heard([(pod, unit.now) for pod in reporting])
-        statistics = await unit.connection.execute(
-            sa.text(
-                "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables"
-                " WHERE relname = 'attempts'"
-            )
-        )
-        updated, hot = statistics.one()
-
-    assert (updated, hot) == (len(reporting), len(reporting))
-
-
-async def test_more_heartbeats_than_fit_one_statement_are_all_kept(
-    store: engine.Database, clock: clocks.Clock
-) -> None:
-    pods = [f"pod-{number:04}" for number in range(2 * attempts.BATCH + 1)]
-    await observe(store, *map(builders.attempt, pods))
-
-    await hear(store, *((pod, clock.now) for pod in pods))
-
-    assert [await reporting.beats(store, pod) for pod in (pods[0], pods[500], pods[-1])] == [
-        (clock.now, 1)
-    ] * 3
-
-
-async def test_batches_in_opposite_order_do_not_deadlock(store: engine.Database) -> None:
-    pods = [f"pod-{number:03}" for number in range(200)]
-    await observe(store, *map(builders.attempt, pods))
-
-    async def report(order: list[str]) -> None:
-        for _ in range(10):
-            async with store.transaction() as unit:  # not `run`: a deadlock would be an error
-                await unit.attempts.heard([(pod, unit.now) for pod in order])
-
-    await asyncio.gather(*[report(pods), report(pods[::-1]), report(pods[1::2] + pods[::2])])
-
-    assert (await reporting.beats(store, "pod-199"))[1] == 30

@@ -5,7 +5,7 @@ from datetime import timedelta
 from rollcall.core.executions import Status
 from rollcall.core.policies import Kind, Severity
 from rollcall.store import engine, summaries
-from support import builders, clocks
+from support import builders, clocks, said
 
 JOB = builders.job()
 AT = builders.SLOT_AT
@@ -21,7 +21,8 @@ async def run(
         pod = f"pod-{minutes_ago}"
         await unit.attempts.observe({row: [builders.attempt(pod, created_at=row.slot_at)]})
         if heard:
-            await unit.attempts.heard([(pod, row.slot_at + MINUTE / 2)])
+            at = row.slot_at + MINUTE / 2
+            await unit.reports.keep([said.report(pod, at=at)])
 
 
 async def test_an_unknown_job_has_no_summary(store: engine.Database) -> None:

@@ -12,25 +12,15 @@ from typing_extensions import override  # typing has it from 3.12 on
 
 from rollcall.api import app
 from rollcall.core import errors, executions
-from rollcall.services import ingest, ports, reporters
-from support import builders, reporting
+from rollcall.services import ingest, limits, ports, reporters, told
+from support import builders, reporting, said
 
 ID = UUID("019a0000-0000-8000-8000-000000000001")
 
 
 def identity(**changes: object) -> ports.Identity:
-    values: dict[str, Any] = {
-        "cronjob_id": builders.job().id,
-        "namespace": "shop",
-        "cronjob": "report",
-        "execution_id": ID,
-        "slot_at": builders.SLOT_AT,
-        "trigger": executions.Trigger.SCHEDULE,
-        "job_name": "report-1",
-        "pod_uid": "pod-1",
-        "attempt": 2,
-    }
-    return ports.Identity(**(values | changes))
+    values: dict[str, object] = {"execution_id": ID, "job_name": "report-1", "attempt": 2}
+    return said.identity(builders.execution(), **(values | changes))
 
 
 class Told(ingest.Ingest):
@@ -43,11 +33,13 @@ class Told(ingest.Ingest):
         self.on_outcome = self.outcomes.append
 
     @override
-    async def report(self, token: str) -> ports.Identity:
+    async def report(
+        self, token: str, told: told.Told, *, wants_run: bool = False
+    ) -> ingest.Answer:
         self.tokens.append(token)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return ingest.Answer(identity=self.answer)
 
 
 async def post(told: Told, content: bytes | None = None, **changes: object) -> httpx.Response:
@@ -82,7 +74,7 @@ async def test_a_run_by_hand_belongs_to_no_slot() -> None:
 
 
 async def test_a_newer_sidecar_may_say_more() -> None:
-    response = await post(Told(), final=True, progress={"done": 1, "of": [2, 3]})
+    response = await post(Told(), final=True, mood={"good": 1, "of": [2, 3]})
     assert response.json()["acknowledged"] == 7
 
 
@@ -243,6 +235,8 @@ FAULTS: list[Any] = [
     (errors.ClusterUnavailable("down", retry_after=0.2), 503, "1", "unavailable"),
     (errors.Unavailable("not yet", retry_after=1.5), 503, "2", "unavailable"),
     (TimeoutError(), 503, "5", "unavailable"),
+    (limits.TooMany("20 reports a second", retry_after=2.5), 429, "3", "too_many"),
+    (errors.Unstorable("secret"), 422, None, "invalid"),
     (ValueError("secret"), 500, None, "error"),
 ]
 

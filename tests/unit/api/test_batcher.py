@@ -1,29 +1,35 @@
 """Group commit: one transaction for many, an answer only after COMMIT."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import pytest
 
-from rollcall.core import errors
-from rollcall.services import ingest, ports
+from rollcall.core import errors, reporting
+from rollcall.services import batches, limits, ports, reporters
+from rollcall.services.told import Told
+from support import builders, said
 
 T = TypeVar("T")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+BAD = "cannot be kept"
 
 
 class Store:
-    """Keeps batches at COMMIT, which waits for `gate`; cannot keep the pods in `poison`."""
+    """Keeps batches at COMMIT, which waits for `gate`; cannot keep pods or items in `poison`."""
 
     def __init__(self) -> None:
-        self.kept: list[list[str]] = []
+        self.kept: list[list[reporting.Report]] = []
         self.transactions = 0
-        self.at: list[datetime] = []
-        self.poison: set[str] = set()
+        self.poison: set[object] = set()
+        self.unknown: set[str] = set()
+        self.news: set[str] = set()
+        self.refused: dict[str, reporting.Refusal] = {}
         self.fault: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -31,101 +37,189 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[ports.Transaction]:
-        batch: list[tuple[str, datetime]] = []
+        batch: list[reporting.Report] = []
         self.transactions += 1
 
-        async def heard(beats: Sequence[tuple[str, datetime]]) -> None:
+        async def keep(reports: Sequence[reporting.Report]) -> Mapping[str, reporting.Kept]:
             self.writing.set()
-            if self.poison & {uid for uid, _ in beats}:
-                raise ValueError("cannot be kept")
-            batch.extend(beats)
+            if any(self._is_poisoned(report) for report in reports):
+                raise ValueError(BAD)
+            batch.extend(reports)
+            return {
+                one.pod_uid: self._outcome(one)
+                for one in reports
+                if (one.items or one.lost) and one.pod_uid not in self.unknown
+            }
 
-        unit = SimpleNamespace(now=NOW, attempts=SimpleNamespace(heard=heard))
-        yield cast("ports.Transaction", unit)
+        yield cast(
+            "ports.Transaction", SimpleNamespace(now=NOW, reports=SimpleNamespace(keep=keep))
+        )
         await self.gate.wait()
         if self.fault:
             raise self.fault
-        self.kept.append([uid for uid, _ in batch])
-        self.at.extend(at for _, at in batch)
+        self.kept.append(batch)
 
     async def run(self, work: Callable[[ports.Transaction], Awaitable[T]]) -> T:
         async with self.transaction() as unit:
             return await work(unit)
 
+    def pods(self) -> list[list[str]]:
+        """Return who was in each transaction."""
+        return [[report.pod_uid for report in batch] for batch in self.kept]
 
-async def settled(batcher: ingest.Batcher, *pods: str) -> list[BaseException | None]:
-    return await asyncio.gather(*map(batcher.hear, pods), return_exceptions=True)
+    def items(self) -> list[int]:
+        """Return all items that were kept, in order of time."""
+        return [item.seq for batch in self.kept for report in batch for item in report.items]
+
+    def _is_poisoned(self, report: reporting.Report) -> bool:
+        return bool(self.poison & {report.pod_uid, *(item.seq for item in report.items)})
+
+    def _outcome(self, report: reporting.Report) -> reporting.Kept:
+        refused = tuple(one for one in (self.refused.get(report.pod_uid),) if one)
+        return reporting.Kept(refused=refused, is_news=report.pod_uid in self.news)
+
+
+def identity(pod_uid: str, job: str = "report") -> ports.Identity:
+    run = builders.execution(builders.job(job))
+    return said.identity(run, pod_uid=pod_uid, attempt=2, job_name="report-1")
+
+
+def told(*items: reporting.Item, **changes: object) -> Told:
+    values: dict[str, Any] = {"boot": said.BOOT, "items": items}
+    return Told(**(values | changes))
+
+
+async def settled(batcher: batches.Batcher, *pods: str) -> list[reporting.Kept | BaseException]:
+    hearing = [batcher.keep(identity(uid), told()) for uid in pods]
+    return await asyncio.gather(*hearing, return_exceptions=True)
+
+
+KEPT = reporting.Kept()
 
 
 async def test_what_comes_together_is_one_transaction_and_one_row_per_pod() -> None:
-    store, batches = Store(), []
-    batcher = ingest.Batcher(store, on_batch=lambda seconds, size: batches.append((seconds, size)))
-    assert await settled(batcher, "a", "b", "a", "c", "a") == [None] * 5
-    assert store.kept == [["a", "b", "c"]]
-    assert [size for _, size in batches] == [3]
-    assert all(0 <= seconds < 10 for seconds, _ in batches)
+    store, transactions = Store(), []
+    batcher = batches.Batcher(store, on_batch=lambda *batch: transactions.append(batch))
+    assert await settled(batcher, "a", "b", "a", "c", "a") == [KEPT] * 5
+    assert store.pods() == [["a", "b", "c"]]
+    assert [report.beats for report in store.kept[0]] == [3, 1, 1]
+    assert [size for _, size in transactions] == [3]
+    assert all(0 <= seconds < 10 for seconds, _ in transactions)
+
+
+async def test_nobody_waits_for_others_to_come() -> None:
+    store = Store()
+    async with asyncio.timeout(1):  # 50 ms for each would be twice that
+        for _ in range(40):
+            await settled(batches.Batcher(store), "a")
 
 
 async def test_the_time_is_the_databases() -> None:
     store = Store()
-    await settled(ingest.Batcher(store), "a")
-    assert NOW - timedelta(seconds=10) < store.at[0] <= NOW
+    await settled(batches.Batcher(store), "a")
+    assert NOW - timedelta(seconds=10) < store.kept[0][0].at <= NOW
+
+
+async def test_all_that_a_report_says_is_kept_with_who_says_it() -> None:
+    store = Store()
+    words = told(said.error(1), progress=said.progress(3), lost={"error": 2}, is_final=True)
+    await batches.Batcher(store).keep(identity("a"), words)
+    (report,) = store.kept[0]
+    assert (report.boot, report.attempt, report.job_name) == (said.BOOT, 2, "report-1")
+    assert (report.items, report.progress) == ([said.error(1)], said.progress(3))
+    assert (report.lost, report.is_final) == ({"error": 2}, True)
+
+
+async def test_reports_of_one_pod_are_kept_as_one_with_the_latest_of_each() -> None:
+    store = Store()
+    batcher = batches.Batcher(store)
+    words = [
+        told(said.error(2), progress=said.progress(5), lost={"error": 2, "result": 1}),
+        told(said.error(1), said.error(2), progress=said.progress(4)),
+        told(said.error(3), lost={"error": 1}, is_final=True),
+        told(),
+    ]
+    await asyncio.gather(*(batcher.keep(identity("a"), one) for one in words))
+    (report,) = store.kept[0]
+    assert [item.seq for item in report.items] == [1, 2, 3]
+    assert report.progress == said.progress(5)
+    assert (report.lost, report.is_final) == ({"error": 2, "result": 1}, True)
+
+
+async def test_a_sidecar_that_was_started_anew_is_kept_after_the_one_before() -> None:
+    store = Store()
+    batcher = batches.Batcher(store)
+    words = [told(said.error(9)), told(said.error(1), boot=said.LATER_BOOT)]
+    await asyncio.gather(
+        *(batcher.keep(identity("a"), one) for one in words), batcher.keep(identity("b"), told())
+    )
+    assert store.pods() == [["a", "b"], ["a"]]
+    assert store.items() == [9, 1]
 
 
 async def test_nobody_is_answered_before_commit() -> None:
     store = Store()
     store.gate.clear()
-    batcher = ingest.Batcher(store)
-    heard = asyncio.create_task(batcher.hear("a"))
+    batcher = batches.Batcher(store)
+    heard = asyncio.create_task(batcher.keep(identity("a"), told()))
     await store.writing.wait()
     await asyncio.wait({heard}, timeout=0.05)
     assert not heard.done()
     store.gate.set()
     await heard
-    assert store.kept == [["a"]]
+    assert store.pods() == [["a"]]
 
 
 async def test_what_comes_during_a_transaction_is_the_next_one() -> None:
     store = Store()
     store.gate.clear()
-    batcher = ingest.Batcher(store)
-    first = asyncio.create_task(batcher.hear("a"))
+    batcher = batches.Batcher(store)
+    first = asyncio.create_task(batcher.keep(identity("a"), told()))
     await store.writing.wait()
-    later = [asyncio.create_task(batcher.hear(uid)) for uid in ("a", "b")]
+    later = [asyncio.create_task(batcher.keep(identity(uid), told())) for uid in ("a", "b")]
     await asyncio.sleep(0)
     store.gate.set()
     await asyncio.gather(first, *later)
-    assert store.kept == [["a"], ["a", "b"]]
+    assert store.pods() == [["a"], ["a", "b"]]
 
 
 async def test_large_crowds_are_cut_into_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 10)
-    monkeypatch.setattr(ingest, "GATHER", 30.0)  # only a full batch, or the end, may start one
+    monkeypatch.setattr(batches, "BATCH", 10)
     store = Store()
-    batcher = ingest.Batcher(store)
-    assert await settled(batcher, *map(str, range(30))) == [None] * 30
+    assert await settled(batches.Batcher(store), *map(str, range(30))) == [KEPT] * 30
     assert [len(batch) for batch in store.kept] == [10, 10, 10]
+
+
+async def test_large_reports_are_cut_into_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "LARGEST_BATCH", 100)
+    store = Store()
+    batcher = batches.Batcher(store)
+    sizes = {"a": 60, "b": 40, "c": 1, "d": 300, "e": 5}
+    await asyncio.gather(
+        *(batcher.keep(identity(uid), told(size=size)) for uid, size in sizes.items())
+    )
+    assert store.pods() == [["a", "b"], ["c"], ["d"], ["e"]]
 
 
 async def test_when_the_store_fails_all_are_refused_and_nothing_is_kept() -> None:
     store = Store()
     store.fault = errors.StoreUnavailable("down")
-    batcher = ingest.Batcher(store)
+    batcher = batches.Batcher(store)
     outcomes = await settled(batcher, "a", "b")
     assert [getattr(one, "retry_after", None) for one in outcomes] == [5, 5]
     store.fault = None
-    assert await settled(batcher, "c") == [None]
-    assert store.kept == [["c"]]
+    assert await settled(batcher, "c") == [KEPT]
+    assert store.pods() == [["c"]]
 
 
 async def test_who_came_during_a_failing_transaction_is_refused_with_it() -> None:
     store = Store()
     store.gate.clear()
     store.fault = errors.StoreUnavailable("down")
-    batcher = ingest.Batcher(store)
-    first = asyncio.create_task(batcher.hear("a"))
+    batcher = batches.Batcher(store)
+    first = asyncio.create_task(batcher.keep(identity("a"), told()))
     await store.writing.wait()
-    second = asyncio.create_task(batcher.hear("b"))
+    second = asyncio.create_task(batcher.keep(identity("b"), told()))
     await asyncio.sleep(0)
     store.gate.set()
     outcomes = await asyncio.gather(first, second, return_exceptions=True)
@@ -133,32 +227,122 @@ async def test_who_came_during_a_failing_transaction_is_refused_with_it() -> Non
     assert store.transactions == 1
 
 
-async def test_a_poisoned_row_costs_only_itself() -> None:
+async def test_a_poisoned_pod_costs_only_itself() -> None:
     store = Store()
     store.poison = {"d"}
-    outcomes = await settled(ingest.Batcher(store), *"abcdefg")
-    assert [type(one) for one in outcomes] == [type(None)] * 3 + [ValueError] + [type(None)] * 3
-    assert sorted(uid for batch in store.kept for uid in batch) == list("abcefg")
+    outcomes = await settled(batches.Batcher(store), *"abcdefg")
+    assert [isinstance(one, ValueError) for one in outcomes] == [uid == "d" for uid in "abcdefg"]
+    assert sorted(uid for batch in store.pods() for uid in batch) == list("abcefg")
+
+
+async def test_a_poisoned_item_costs_only_itself() -> None:
+    store = Store()
+    store.poison = {2, 4}
+    batcher = batches.Batcher(store)
+    words = told(*map(said.error, range(1, 6)), progress=said.progress(7))
+    kept, other = await asyncio.gather(
+        batcher.keep(identity("a"), words), batcher.keep(identity("b"), told(said.error(9)))
+    )
+    assert [(refusal.seq, refusal.status) for refusal in kept.refused] == [(2, 422), (4, 422)]
+    assert other == KEPT
+    assert sorted(store.items()) == [1, 3, 5, 9]
+    of_a = [report for batch in store.kept for report in batch if report.pod_uid == "a"]
+    assert sum(report.beats for report in of_a) == 1
+    assert [report.progress for report in of_a if report.progress] == [said.progress(7)]
+
+
+async def test_an_outage_while_items_are_tried_keeps_nobody_waiting() -> None:
+    store = Store()
+    store.poison = {1}
+    store.gate.clear()
+    batcher = batches.Batcher(store)
+    waiting = asyncio.create_task(batcher.keep(identity("a"), told(*map(said.error, range(1, 4)))))
+    await store.writing.wait()
+    await asyncio.sleep(0)
+    store.fault = errors.StoreUnavailable("down")
+    store.gate.set()
+    with pytest.raises(errors.StoreUnavailable):
+        await waiting
+
+
+async def test_what_the_store_refuses_comes_back() -> None:
+    store = Store()
+    refusal = reporting.Refusal(seq=1, status=429, detail="too many")
+    store.refused = {"a": refusal}
+    kept = await batches.Batcher(store).keep(identity("a"), told(said.letter(1)))
+    assert kept.refused == (refusal,)
+
+
+async def test_items_of_a_run_that_is_gone_are_not_acknowledged() -> None:
+    store = Store()
+    store.unknown = {"a"}
+    batcher = batches.Batcher(store)
+    assert await batcher.keep(identity("a"), told()) == KEPT
+    with pytest.raises(reporters.Forbidden):
+        await batcher.keep(identity("a"), told(said.error(1)))
+
+
+async def test_news_is_told_by_job() -> None:
+    store, news = Store(), set[UUID]()
+    store.news = {"a", "b"}
+    batcher = batches.Batcher(store, on_news=news.update)
+    words = told(said.error(1))
+    await batcher.keep(identity("a"), words)
+    await batcher.keep(identity("c", "other"), words)
+    await batcher.keep(identity("b"), told())
+    assert news == {builders.job("report").id}
 
 
 async def test_too_many_waiting_are_turned_away_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "MOST_WAITING", 3)
-    store = Store()
-    batcher = ingest.Batcher(store)
+    monkeypatch.setattr(batches, "MOST_WAITING", 3)
+    batcher = batches.Batcher(Store())
     outcomes = await settled(batcher, "a", "b", "c", "d")
-    assert [type(one) for one in outcomes] == [type(None)] * 3 + [errors.StoreUnavailable]
-    assert await settled(batcher, "d") == [None]
+    assert outcomes[:3] == [KEPT] * 3
+    assert isinstance(outcomes[3], errors.StoreUnavailable)
+    assert await settled(batcher, "d") == [KEPT]
+
+
+async def test_more_than_there_is_memory_for_is_turned_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "MOST_BYTES", 100)
+    batcher = batches.Batcher(Store())
+    for _ in range(3):  # what is kept, or given up, waits no more
+        outcomes = await asyncio.gather(
+            *(batcher.keep(identity(uid), told(size=40)) for uid in "abc"), return_exceptions=True
+        )
+        assert [type(one) for one in outcomes] == [
+            reporting.Kept, reporting.Kept, errors.StoreUnavailable,
+        ]  # fmt: skip
+
+
+async def test_one_pod_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_OF_POD", 100)
+    batcher = batches.Batcher(Store())
+    outcomes = await asyncio.gather(
+        *(batcher.keep(identity(uid), told(size=60)) for uid in "aab"), return_exceptions=True
+    )
+    assert [type(one) for one in outcomes] == [reporting.Kept, limits.TooMany, reporting.Kept]
+
+
+async def test_a_pod_whose_report_is_refused_was_heard() -> None:
+    store = Store()
+    batcher = batches.Batcher(store)
+    batcher.note(identity("a"), said.BOOT)
+    await batcher.close()
+    (report,) = store.kept[0]
+    assert (report.pod_uid, report.beats, report.boot) == ("a", 1, said.BOOT)
 
 
 async def test_who_gives_up_leaves_the_others_alone() -> None:
     store = Store()
     store.gate.clear()
-    batcher = ingest.Batcher(store)
-    impatient = asyncio.create_task(batcher.hear("a"))
-    patient = asyncio.create_task(batcher.hear("a"))
+    batcher = batches.Batcher(store)
+    impatient = asyncio.create_task(batcher.keep(identity("a"), told()))
+    patient = asyncio.create_task(batcher.keep(identity("a"), told()))
     await store.writing.wait()
     impatient.cancel()
     store.gate.set()
     await patient
     await batcher.close()
-    assert store.kept == [["a"]]
+    assert store.pods() == [["a"]]

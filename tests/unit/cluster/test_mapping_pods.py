@@ -284,6 +284,16 @@ def test_a_deleted_pod_keeps_the_end_that_it_had() -> None:
     assert read(preempted, gone=True).reason == "Preempted"
 
 
+def test_what_our_own_container_left_is_read_and_nobody_elses() -> None:
+    words = '{"rollcall": {"v": 1}}'
+    body = pod(ended(0), sidecar=ended(0, message=words), phase="Succeeded")
+    assert (read(body).sidecar_said, read(body).message) == (words, None)
+    users = pod(ended(0, message=words), phase="Succeeded")
+    assert (read(users).sidecar_said, read(users).message) == (None, words)
+    body["spec"]["volumes"] = []  # a container of the user's with the name of ours
+    assert read(body).sidecar_said is None
+
+
 @pytest.mark.parametrize("field", ["uid", "labels", "name", "creationTimestamp"])
 @pytest.mark.parametrize("value", [None, 7, []], ids=repr)
 def test_a_pod_without_what_identifies_it_is_not_ours(field: str, value: object) -> None:

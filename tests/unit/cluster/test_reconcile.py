@@ -135,6 +135,16 @@ async def test_a_new_job_gets_its_cronjob_and_its_row(world: World) -> None:
     assert (row.job.name, row.job.policy) == ("nightly", {"rules": {}, "alerts": {}})
 
 
+@pytest.mark.parametrize("window", [{}, {"initial": "7d", "max": "1d"}], ids=["empty", "full"])
+async def test_that_a_job_wants_windows_is_kept_with_its_row(
+    world: World, window: dict[str, str]
+) -> None:
+    world.wish(tracked(window=window, concurrencyPolicy="Forbid"))
+    await world.settle()
+    assert world.store.rows[ID].job.policy["window"] == window
+    assert "window" not in world.cronjob["spec"]
+
+
 async def test_doing_it_again_writes_and_reads_nothing(world: World) -> None:
     await settled(world)
     world.kube.reads.clear()
@@ -277,8 +287,9 @@ async def test_fields_of_others_are_named_and_left(world: World) -> None:
         (tracked(generation=2, schedule="@every 5m"), "InvalidSchedule"),
         (tracked(generation=2, rules={"late": {"warning": "soon"}}), "InvalidDuration"),
         (tracked(generation=2, rules={"nonsense": {}}), "InvalidRule"),
+        (tracked(generation=2, window={"max": "soon"}), "InvalidDuration"),
     ],
-    ids=["schedule", "duration", "rule"],
+    ids=["schedule", "duration", "rule", "window"],
 )
 async def test_a_spec_that_cannot_be_used_changes_nothing(
     world: World, body: Object, reason: str

@@ -196,6 +196,31 @@ def test_why_a_job_has_no_sidecar_stands_in_status_and_condition() -> None:
     assert condition(built, "Reporting")[2] == "PortTaken: container web uses port 7655"
 
 
+@pytest.mark.parametrize(
+    ("rules", "deaf"),
+    [
+        ({"errors": {"warning": 1}, "late": {"warning": "1m"}}, "errors"),
+        ({"no_progress": {"info": "1h"}, "errors": {"warning": 1}}, "no_progress, errors"),
+        ({"errors": {"warning": 1, "enabled": False}, "no_progress": {"enabled": True}}, ""),
+    ],
+    ids=["one", "both", "none"],
+)
+def test_rules_that_find_nothing_without_reports_are_named(
+    rules: dict[str, Any], deaf: str
+) -> None:
+    words = f"; without reports these rules find nothing: {deaf}" if deaf else ""
+    ours = summary(unheard=1)
+    asked = replace(ours, row=replace(ours.row, job=builders.job(policy={"rules": rules})))
+    assert condition(build(OUTCOME, asked), "Reporting")[2] == (
+        f"the last run was never heard; its pods may not reach the ingest address{words}"
+    )
+    obstacle = injection.Obstacle(reason="Disabled", message="tracking.sidecar is Never")
+    mute = replace(OUTCOME, sidecar=outcomes.Sidecar(obstacle=obstacle))
+    assert condition(build(mute, asked), "Reporting")[2] == (
+        f"Disabled: tracking.sidecar is Never{words}"
+    )
+
+
 def test_an_unready_job_keeps_what_was_applied_before() -> None:
     before = present(build(ledger=summary()))
     broken = outcomes.unready({"metadata": {"generation": 5}}, "InvalidSchedule", "no")

@@ -95,8 +95,9 @@ def test_suspend_is_applied_only_where_the_spec_names_it(*, suspend: bool | None
 
 
 def test_what_is_ours_alone_never_reaches_the_cronjob() -> None:
-    spec = spec_of(tracked(tracking={}, rules={"late": {"warning": "1m"}}, alerts={"owner": "a"}))
-    assert not {"tracking", "rules", "alerts"} & set(spec)
+    ours = {"tracking": {}, "rules": {"late": {"warning": "1m"}}, "alerts": {"owner": "a"}}
+    spec = spec_of(tracked(**ours, window={"max": "1h"}))
+    assert not {*ours, "window"} & set(spec)
 
 
 @pytest.mark.parametrize(

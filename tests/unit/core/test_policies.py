@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import errors, policies
+from rollcall.core import errors, policies, windows
 from rollcall.core.policies import AUTO, Kind, Severity
 
 BUILT_IN = policies.defaults()
@@ -41,6 +41,23 @@ def test_the_installation_replaces_the_built_in_rules_and_the_job_both() -> None
     assert own.alerts.recovery_threshold == 3
 
 
+def test_which_errors_count_goes_with_the_thresholds() -> None:
+    ours = policies.defaults({"errors": {"warning": 1, "types": ["timeout"]}})
+    assert policies.read({}, ours).rules[Kind.ERRORS].types == {"timeout"}
+    own = {"rules": {"errors": {"critical": 5}}}
+    assert policies.read(own, ours).rules[Kind.ERRORS].types is None
+    other = {"rules": {"errors": {"types": ["quota"]}}}
+    assert policies.read(other, ours).rules[Kind.ERRORS] == policies.Rule(
+        enabled=True, thresholds={Severity.WARNING: 1}, types=frozenset({"quota"})
+    )
+
+
+def test_a_job_has_windows_if_it_says_so() -> None:
+    assert policies.read({}, BUILT_IN).window is None
+    asked = policies.read({"window": {"initial": "7d"}}, BUILT_IN).window
+    assert asked == windows.Wish(initial=timedelta(days=7))
+
+
 def test_no_channels_is_not_the_same_as_none_named() -> None:
     assert policies.read({"alerts": {"channels": []}}, BUILT_IN).alerts.channels == ()
 
@@ -64,10 +81,14 @@ def test_alerts_are_read() -> None:
         ({"rules": {"late": {"warning": "0s"}}}, "InvalidDuration", "above zero"),
         ({"rules": {"stale": {"info": "9" * 30 + "h"}}}, "InvalidDuration", "too long"),
         ({"alerts": {"cooldown": "soon"}}, "InvalidDuration", "alerts.cooldown"),
+        ({"rules": {"errors": {"types": []}}}, "InvalidRule", "rules.errors.types"),
+        ({"rules": {"errors": {"types": "timeout"}}}, "InvalidRule", "write a list"),
+        ({"window": {"max": "often"}}, "InvalidDuration", "window.max"),
     ],
     ids=[
         "unknown rule", "zero", "a boolean", "a duration as count", "auto without meaning",
-        "a number as duration", "zero duration", "absurdly long", "words",
+        "a number as duration", "zero duration", "absurdly long", "words", "no type of error",
+        "a type without a list", "a window",
     ],
 )  # fmt: skip
 def test_a_wrong_policy_names_the_field(spec: dict[str, Any], reason: str, words: str) -> None:

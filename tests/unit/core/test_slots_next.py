@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from rollcall.core import slots
 from support import builders
 
@@ -21,6 +23,24 @@ def test_a_suspended_job_has_no_next_tick() -> None:
 
 def test_neither_has_a_job_that_was_never_applied() -> None:
     assert slots.next_after([], AT) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "before"),
+    [
+        ("0 * * * *", AT - HOUR),
+        ("30 11 * * *", AT - HOUR / 2),
+        ("0 12 1 * *", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("0 12 10 3 *", datetime(2025, 3, 10, 12, tzinfo=UTC)),
+        ("0 0 29 2 *", datetime(2024, 2, 29, tzinfo=UTC)),
+        ("0 0 30 2 *", None),
+    ],
+    ids=["hour", "day", "month", "year", "leap year", "never"],
+)
+def test_the_tick_before_lies_before_however_seldom_they_come(
+    schedule: str, before: datetime | None
+) -> None:
+    assert slots.before(builders.revision(schedule=schedule), AT) == before
 
 
 def test_no_slot_is_expected_of_a_time_without_ticks() -> None:

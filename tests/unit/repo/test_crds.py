@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from rollcall.cluster import channel_specs, paths
-from rollcall.core import durations, health, names, policies, routing, tracking
+from rollcall.core import (
+    durations,
+    health,
+    names,
+    policies,
+    reporting,
+    routing,
+    tracking,
+    windows,
+)
 from rollcall.notify import http, registry
 from support import clocks, definitions
 
@@ -71,13 +80,26 @@ def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
     rules = definitions.part("trackedcronjobs", "spec", "rules")["properties"]
     assert rules.keys() == set(policies.Kind)
     for kind, rule in rules.items():
-        assert rule["properties"].keys() == {"enabled", *policies.Severity}, kind
+        more = {"types"} if kind == policies.Kind.ERRORS else set()
+        assert rule["properties"].keys() == {"enabled", *policies.Severity} | more, kind
         for severity in policies.Severity:
             threshold = rule["properties"][severity]
             counted = policies.Kind(kind) in policies.COUNTED
             assert threshold["type"] == ("integer" if counted else "string"), kind
             auto = "'auto'" in str(threshold.get("x-kubernetes-validations"))
             assert auto == (policies.Kind(kind) in policies.WITH_AUTO), kind
+
+
+def test_types_of_errors_have_the_bounds_that_the_code_has() -> None:
+    types = definitions.part("trackedcronjobs", "spec", "rules", "errors", "types")
+    assert types["maxItems"] == policies.MOST_TYPES
+    assert types["items"]["maxLength"] == reporting.LONGEST_TYPE
+
+
+def test_windows_are_for_runs_that_come_one_at_a_time() -> None:
+    (rule,) = definitions.part("trackedcronjobs", "spec")["x-kubernetes-validations"]
+    assert all(f"'{one}'" in rule["rule"] for one in windows.CONCURRENCY)
+    assert all(one in rule["message"] for one in windows.CONCURRENCY)
 
 
 def test_durations_have_the_bound_that_the_code_has() -> None:

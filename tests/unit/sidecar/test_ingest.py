@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_sidecar import ingest
+from rollcall_sidecar import buffer, ingest
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 EXECUTION = {"id": "019a", "cronjob": "nightly"}
@@ -22,8 +22,40 @@ def acknowledgement(**more: object) -> bytes:
 
 def test_an_acknowledgement_brings_the_execution() -> None:
     assert judge(200, acknowledgement()) == ingest.Outcome(
-        reason="acknowledged", acknowledged=True, execution=EXECUTION
+        reason="acknowledged", acknowledged=True, status=200, execution=EXECUTION
     )
+
+
+def test_an_acknowledgement_may_settle_items_and_tell_what_the_run_is_about() -> None:
+    refusal = {"seq": 6, "status": 413, "detail": "message " + "x" * 500}
+    items = {"through": 9, "refused": [refusal]}
+    outcome = judge(200, acknowledgement(items=items, run={"complete": True}))
+    verdict = buffer.Verdict(6, 413, ("message " + "x" * 500)[:200])
+    assert outcome.items == ingest.Settled(9, [verdict])
+    assert outcome.run == {"complete": True}
+
+
+@pytest.mark.parametrize(
+    ("items", "settled"),
+    [
+        pytest.param(None, None, id="nothing"),
+        pytest.param([9], None, id="a list"),
+        pytest.param({}, (0, []), id="an empty one"),
+        pytest.param({"through": "9"}, (0, []), id="a number in quotes"),
+        pytest.param({"through": True}, (0, []), id="yes"),
+        pytest.param({"through": -9}, (0, []), id="below zero"),
+        pytest.param({"through": 9, "refused": {"seq": 1}}, (9, []), id="no list of refusals"),
+        pytest.param({"through": 9, "refused": [1, {}, {"seq": 0}]}, (9, []), id="no refusals"),
+        pytest.param(
+            {"through": 9, "refused": [{"seq": 1, "status": 999, "detail": 5}]},
+            (9, [(1, 422, "")]),
+            id="a status of nobody",
+        ),
+    ],
+)
+def test_what_makes_no_sense_settles_nothing(items: object, settled: object) -> None:
+    assert judge(200, acknowledgement(items=items, run=[])).items == settled
+    assert judge(200, acknowledgement(items=items, run=[])).run is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +92,7 @@ def test_an_acknowledgement_may_come_without_an_execution(execution: object) -> 
 )
 def test_an_answer_that_does_not_acknowledge_is_no_acknowledgement(body: bytes) -> None:
     outcome = judge(200, body)
-    assert outcome == ingest.Outcome(reason="the answer was not an acknowledgement")
+    assert outcome == ingest.Outcome(reason="the answer was not an acknowledgement", status=200)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +105,7 @@ def test_an_answer_that_does_not_acknowledge_is_no_acknowledgement(body: bytes) 
 def test_only_what_time_heals_is_tried_again_soon(status: int, *, transient: bool) -> None:
     outcome = judge(status, acknowledgement())
     assert outcome.reason == f"answered {status}"
+    assert outcome.status == status
     assert outcome.transient is transient
     assert not outcome.acknowledged
 

@@ -1,3 +1,4 @@
+import json
 import random
 from datetime import timedelta
 from pathlib import Path
@@ -7,34 +8,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_sidecar import ingest, report, run, settings
+from rollcall_sidecar import agenda, buffer, ingest, intake, report, run, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENDPOINT = settings.endpoint("http://api:8080")
-ACKNOWLEDGED = ingest.Outcome(reason="acknowledged", acknowledged=True, execution={"id": "019a"})
-BUSY = ingest.Outcome(reason="answered 503", transient=True, retry_after=2)
-REFUSED = ingest.Outcome(reason="answered 403", detail="not known yet")
+OLDER = ingest.Outcome(
+    reason="acknowledged", acknowledged=True, status=200, execution={"id": "019a"}
+)
+ACKNOWLEDGED = OLDER._replace(items=ingest.Settled(0, []))
+BUSY = ingest.Outcome(reason="answered 503", status=503, transient=True, retry_after=2)
+AWAY = ingest.Outcome(reason="cannot reach api", transient=True)
+REFUSED = ingest.Outcome(reason="answered 403", status=403, detail="not known yet")
+MALFORMED = ingest.Outcome(reason="answered 422", status=422, detail="items: odd")
 
 
 class FakeApi:
-    """Says what it is told to, then acknowledges."""
+    """Says what it is told to, then keeps everything."""
 
     def __init__(self, *outcomes: ingest.Outcome | Exception) -> None:
         self.outcomes = list(outcomes)
         self.posts: list[tuple[settings.Endpoint, dict[str, Any], str, float]] = []
         self.after: dict[int, Callable[[], None]] = {}  # number of posts -> what happens then
+        self.poison: set[int] = set()  # numbers of items with which it refuses a whole report
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [body for _, body, _, _ in self.posts]
 
     def post(
-        self, endpoint: settings.Endpoint, body: dict[str, Any], token: str, seconds: float
+        self, endpoint: settings.Endpoint, content: bytes, sequence: int, token: str, seconds: float
     ) -> ingest.Outcome:
+        body = json.loads(content)
+        assert body["seq"] == sequence
         self.posts.append((endpoint, body, token, seconds))
-        outcome = self.outcomes.pop(0) if self.outcomes else ACKNOWLEDGED
+        outcome = self.outcomes.pop(0) if self.outcomes else self.keep(body)
         self.after.get(len(self.posts), lambda: None)()
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def keep(self, body: dict[str, Any]) -> ingest.Outcome:
+        numbers = [item["seq"] for item in body.get("items", [])]
+        if self.poison & set(numbers):
+            return MALFORMED
+        return OLDER._replace(
+            items=ingest.Settled(numbers[-1], []) if numbers else None,
+            run={"complete": True} if "want" in body else None,
+        )
+
+
+class Pod:
+    """The sidecar without its sockets."""
+
+    def __init__(self, configured: settings.Settings, api: FakeApi) -> None:
+        self.known = run.Run(configured)
+        self.plan = agenda.Agenda()
+        self.intake = intake.Intake(buffer.Buffer(), self.plan, self.known)
+        self.kept = self.intake.kept
+        self.beats = report.Beats(configured, self.known, self.intake, self.plan, api.post)
+
+    def say(self, path: str, *, awaited: bool = False, **fields: object) -> int:
+        body = json.dumps(fields).encode()
+        return self.intake.take(path, body, "", awaited=awaited).seq
+
+    def beat(self) -> float:
+        self.beats.beat()
+        return self.plan.due_in
 
 
 @pytest.fixture
@@ -45,37 +86,174 @@ def configured(tmp_path: Path) -> settings.Settings:
     return values._replace(ingest=ENDPOINT)
 
 
-def beating(configured: settings.Settings, api: FakeApi) -> tuple[report.Beats, run.Run]:
-    known = run.Run(configured)
-    return report.Beats(configured, known, api.post), known
-
-
 def test_a_beat_sends_the_latest_state(configured: settings.Settings) -> None:
     api = FakeApi()
-    beats, known = beating(configured, api)
-    beats.beat()
+    pod = Pod(configured, api)
+    pod.beat()
     ((endpoint, body, token, seconds),) = api.posts
     assert (endpoint, token, seconds) == (ENDPOINT, "a-token", 5.0)
-    assert body["v"] == 1
-    assert body["seq"] == 1
+    assert (body["v"], body["seq"], body["boot"]) == (1, 1, pod.kept.boot)
     assert body["heartbeat"] == {"uptimeSeconds": 0}
-    assert known.view()["complete"] is True
+    assert pod.known.view()["complete"] is True
 
 
 def test_every_attempt_has_a_number_of_its_own(configured: settings.Settings) -> None:
     api = FakeApi(BUSY, REFUSED)
-    beats, _ = beating(configured, api)
+    pod = Pod(configured, api)
     for _ in range(3):
-        beats.beat()
-    assert [body["seq"] for _, body, _, _ in api.posts] == [1, 2, 3]
+        pod.beat()
+    assert [body["seq"] for body in api.bodies] == [1, 2, 3]
+
+
+def test_what_the_run_is_about_is_asked_until_it_is_complete(
+    configured: settings.Settings,
+) -> None:
+    told = [{"complete": False}, {"complete": True}]
+    api = FakeApi(BUSY, ACKNOWLEDGED, *(ACKNOWLEDGED._replace(run=run) for run in told))
+    pod = Pod(configured, api)
+    for _ in range(6):
+        pod.beat()
+    asked = [["run"]] * 4 + [None] * 2
+    assert [body.get("want") for body in api.bodies] == asked
+
+
+def test_a_report_carries_what_was_said_until_it_is_acknowledged(
+    configured: settings.Settings,
+) -> None:
+    api = FakeApi(BUSY)
+    pod = Pod(configured, api)
+    pod.say("/progress", done=1)
+    pod.say("/error", message="m")
+    pod.beat()
+    pod.say("/progress", done=2)
+    pod.say("/checkpoint", value=7)
+    for _ in range(2):
+        pod.beat()
+    said = [
+        (body.get("progress", {}).get("done"), [item["seq"] for item in body.get("items", [])])
+        for body in api.bodies
+    ]
+    assert said == [(1, [1]), (2, [1, 2]), (None, [])]
+
+
+def test_a_report_has_at_most_200_items_and_192_kib(configured: settings.Settings) -> None:
+    api = FakeApi()
+    pod = Pod(configured, api)
+    for _ in range(250):
+        pod.say("/error", message="m")
+    for _ in range(5):
+        pod.say("/dead-letter", item="i", payload="x" * 65_000)
+    while pod.kept.count:
+        pod.beat()
+    assert [len(body["items"]) for body in api.bodies] == [200, 52, 3]
+    assert all(len(json.dumps(body)) < 192 * 1024 for body in api.bodies)
+
+
+def test_what_is_left_follows_soon_and_at_once_if_somebody_waits(
+    configured: settings.Settings,
+) -> None:
+    pod = Pod(configured, FakeApi())
+    for _ in range(401):
+        pod.say("/error", message="m")
+    assert 0.1 <= pod.beat() <= 1
+    pod.say("/error", message="m", awaited=True)
+    assert pod.beat() <= 0.1
+    assert pod.beat() > 13
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(BUSY, id="busy"),
+        pytest.param(REFUSED, id="not known yet"),
+        pytest.param(ACKNOWLEDGED, id="settles nothing"),
+        pytest.param(OLDER, id="an older api"),
+    ],
+)
+def test_an_api_that_keeps_nothing_is_not_pressed(
+    configured: settings.Settings, outcome: ingest.Outcome
+) -> None:
+    pod = Pod(configured, FakeApi(outcome))
+    pod.say("/error", message="m", awaited=True)
+    least = 2 if outcome.transient else 13
+    assert pod.beat() >= least - 0.1
+    pod.say("/error", message="m")
+    assert pod.plan.due_in >= least - 0.1
+    assert pod.kept.count == 2
+
+
+def test_an_older_api_is_named_once_and_leaves_everything_where_it_is(
+    configured: settings.Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = FakeApi(OLDER, OLDER, OLDER)
+    pod = Pod(configured, api)
+    pod.beat()
+    pod.say("/result", result="partial")
+    pod.beat()
+    pod.beat()
+    assert capfd.readouterr().err.count("older than the sidecar") == 1
+    pod.beat()
+    assert [len(body.get("items", [])) for body in api.bodies] == [0, 1, 1, 1]
+    assert pod.kept.count == 0
+
+
+def test_an_older_api_does_not_settle_a_progress_and_is_not_pressed_either(
+    configured: settings.Settings,
+) -> None:
+    api = FakeApi(OLDER, OLDER)
+    pod = Pod(configured, api)
+    pod.say("/progress", done=1)
+    assert pod.beat() > 13
+    assert pod.beat() > 13
+    assert pod.kept.moved
+    pod.beat()
+    assert not pod.kept.moved
+    assert [body["progress"]["done"] for body in api.bodies] == [1, 1, 1]
+
+
+def test_a_refused_item_is_told_to_who_waits_and_said_once(
+    configured: settings.Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refusing(*numbers: int) -> ingest.Outcome:
+        refused = [buffer.Verdict(n, 429, "1,000 dead letters are kept") for n in numbers]
+        return ACKNOWLEDGED._replace(items=ingest.Settled(numbers[-1], refused))
+
+    pod = Pod(configured, FakeApi(refusing(1, 2), refusing(3)))
+    first = pod.say("/dead-letter", item="i", awaited=True)
+    pod.say("/dead-letter", item="i")
+    pod.beat()
+    pod.kept.forget(first)
+    third = pod.say("/dead-letter", item="i", awaited=True)
+    pod.beat()
+    assert pod.kept.verdict(third, 0) == buffer.Verdict(3, 429, "1,000 dead letters are kept")
+    said = capfd.readouterr().err
+    assert said.count("the api refused item 1: 429: 1,000 dead letters are kept") == 1
+
+
+def test_an_item_with_which_whole_reports_are_refused_is_found_and_given_up(
+    configured: settings.Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = FakeApi()
+    api.poison = {17}
+    pod = Pod(configured, api)
+    for _ in range(40):
+        pod.say("/error", message="m")
+    bad = next(item for item in pod.kept.remains().items if item.seq == 17)
+    while pod.kept.count:
+        assert pod.beat() <= 16.5
+    assert pod.kept.remains().lost["error"] == 1
+    assert bad.seq not in {item["seq"] for item in api.bodies[-1].get("items", [])}
+    assert "refuses every report with this error: 422: items: odd" in capfd.readouterr().err
+    pod.beat()
+    assert api.bodies[-1]["lost"]["error"] == 1
 
 
 def test_each_change_of_outcome_is_said_once(
     configured: settings.Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    beats, _ = beating(configured, FakeApi(REFUSED, REFUSED, BUSY, BUSY, REFUSED))
+    pod = Pod(configured, FakeApi(REFUSED, REFUSED, BUSY, BUSY, REFUSED))
     for _ in range(7):
-        beats.beat()
+        pod.beat()
     assert capfd.readouterr().err.splitlines() == [
         "rollcall: heartbeat: answered 403: not known yet",
         "rollcall: heartbeat: answered 503",
@@ -88,11 +266,11 @@ def test_a_fault_of_our_own_costs_one_beat_and_reveals_nothing(
     configured: settings.Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     api = FakeApi(RuntimeError("a-token in a message"))
-    beats, known = beating(configured._replace(heartbeat=timedelta(0)), api)
-    api.after[3] = lambda: beats.farewell(0.8)  # ends the loop from inside
-    beats.forever()
-    assert [body.get("final") for _, body, _, _ in api.posts] == [None, None, None, True]
-    assert known.view()["heartbeat"]["acknowledged"] == 3
+    pod = Pod(configured._replace(heartbeat=timedelta(0)), api)
+    api.after[3] = lambda: pod.beats.farewell(0.8, 4.8)  # ends the loop from inside
+    pod.beats.forever()
+    assert [body.get("final") for body in api.bodies] == [None, None, None, True]
+    assert pod.known.view()["heartbeat"]["acknowledged"] == 3
     said = capfd.readouterr().err
     assert "unexpected RuntimeError at FakeApi.post:" in said
     assert "a-token" not in said
@@ -100,33 +278,64 @@ def test_a_fault_of_our_own_costs_one_beat_and_reveals_nothing(
 
 def test_nothing_follows_the_final_report(configured: settings.Settings) -> None:
     api = FakeApi()
-    beats, _ = beating(configured, api)
-    beats.beat()
-    beats.farewell(0.8)
-    beats.beat()
-    beats.forever()
-    assert [(body["seq"], body.get("final")) for _, body, _, _ in api.posts] == [
-        (1, None),
-        (2, True),
-    ]
-    assert api.posts[-1][3] == 0.8
+    pod = Pod(configured, api)
+    pod.beat()
+    pod.beats.farewell(0.8, 4.8)
+    pod.beat()
+    pod.beats.forever()
+    assert [(body["seq"], body.get("final")) for body in api.bodies] == [(1, None), (2, True)]
+    assert api.posts[-1][3] == pytest.approx(0.8, abs=0.1)
+
+
+def test_while_something_is_unacknowledged_the_farewell_goes_on_trying(
+    configured: settings.Settings,
+) -> None:
+    api = FakeApi(AWAY, AWAY)
+    pod = Pod(configured, api)
+    pod.say("/result", result="partial")
+    pod.beats.farewell(0.8, 4.8)
+    assert [len(body["items"]) for body in api.bodies] == [1, 1, 1]
+    assert pod.kept.count == 0
+    assert 1 <= api.posts[0][3] <= 2.4  # one replica that hangs leaves time for another
+
+
+@pytest.mark.parametrize(
+    "outcome", [REFUSED, OLDER, BUSY._replace(retry_after=9)], ids=["refused", "older", "busy"]
+)
+def test_a_farewell_that_time_cannot_help_ends_at_once(
+    configured: settings.Settings, outcome: ingest.Outcome
+) -> None:
+    api = FakeApi(outcome)
+    pod = Pod(configured, api)
+    pod.say("/result", result="partial")
+    pod.beats.farewell(0.8, 4.8)
+    assert len(api.posts) == 1
+    assert pod.kept.count == 1
+
+
+def test_without_items_the_farewell_is_one_report(configured: settings.Settings) -> None:
+    api = FakeApi(AWAY)
+    pod = Pod(configured, api)
+    pod.say("/progress", done=1)
+    pod.beats.farewell(0.8, 4.8)
+    assert len(api.posts) == 1
+    assert pod.kept.moved
 
 
 def test_a_farewell_that_fails_is_no_failure(
     configured: settings.Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    beats, _ = beating(configured, FakeApi(MemoryError()))
-    beats.farewell(0.8)
+    Pod(configured, FakeApi(MemoryError())).beats.farewell(0.8, 4.8)
     assert "unexpected MemoryError" in capfd.readouterr().err
 
 
 def test_without_a_place_to_report_to_nothing_is_sent(configured: settings.Settings) -> None:
     api = FakeApi()
-    beats, known = beating(configured._replace(ingest=None), api)
-    delay = beats.beat()
+    pod = Pod(configured._replace(ingest=None), api)
+    delay = pod.beat()
     assert api.posts == []
-    assert 13.5 <= delay <= 16.5
-    assert "ROLLCALL_INGEST_URL" in known.view()["heartbeat"]["lastError"]
+    assert 13.4 <= delay <= 16.5
+    assert "ROLLCALL_INGEST_URL" in pod.known.view()["heartbeat"]["lastError"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +386,6 @@ def test_failures_are_forgotten_after_an_answer(
     configured: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(random, "random", lambda: 1.0)
-    unreachable = ingest.Outcome(reason="cannot reach api", transient=True)
-    api = FakeApi(unreachable, unreachable, unreachable, REFUSED, unreachable)
-    beats, _ = beating(configured, api)
-    assert [round(beats.beat(), 3) for _ in range(5)] == [1, 2, 4, 16.5, 1]
+    pod = Pod(configured, FakeApi(AWAY, AWAY, AWAY, REFUSED, AWAY))
+    waits = [pod.beat() for _ in range(5)]
+    assert waits == pytest.approx([1, 2, 4, 16.5, 1], abs=0.1)

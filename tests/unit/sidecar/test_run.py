@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
+
 from rollcall_sidecar import ingest, run, settings
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
@@ -10,13 +12,23 @@ def fresh() -> run.Run:
     return run.Run(values)
 
 
-def acknowledged(execution: dict[str, object] | None) -> ingest.Outcome:
-    return ingest.Outcome(reason="acknowledged", acknowledged=True, execution=execution)
+def acknowledged(
+    execution: dict[str, object] | None, told: dict[str, object] | None = None
+) -> ingest.Outcome:
+    return ingest.Outcome(reason="acknowledged", acknowledged=True, execution=execution, run=told)
 
 
 def test_before_anything_was_sent_only_the_pod_is_known() -> None:
     assert fresh().view() == {
         "complete": False,
+        "executionId": None,
+        "idempotencyKey": None,
+        "date": None,
+        "deadline": None,
+        "window": None,
+        "windowHeldBy": None,
+        "checkpoint": None,
+        "requeued": [],
         "namespace": "billing",
         "podName": "nightly-1",
         "podUid": None,
@@ -64,3 +76,71 @@ def test_waiting_for_what_is_known_returns_at_once() -> None:
 def test_instants_are_written_in_utc_with_milliseconds() -> None:
     at = datetime(2026, 11, 22, 12, 0, tzinfo=timezone(timedelta(hours=2)))
     assert run.rfc3339(at) == "2026-11-22T10:00:00.000Z"
+
+
+TOLD = {
+    "idempotencyKey": "k-1",
+    "date": "2026-11-22",
+    "deadline": None,
+    "window": None,
+    "windowHeldBy": {"execution": "019b", "jobName": "nightly-1"},
+    "checkpoint": {"value": 7, "at": "then", "execution": "019c", "attempt": 2, "slotTime": "s"},
+    "requeued": [{"id": "l-1", "item": "order-1"}, {"id": "l-2", "item": "order-2"}],
+    "complete": False,
+}
+
+
+def test_what_the_api_tells_of_the_run_stands_on_top() -> None:
+    known = fresh()
+    known.record(acknowledged({"id": "019a"}, TOLD), now=NOW)
+    view = known.view()
+    assert {name: view[name] for name in TOLD} == TOLD
+    assert view["executionId"] == "019a"
+
+
+def test_a_run_whose_window_another_holds_is_asked_for_again_until_it_is_free() -> None:
+    known = fresh()
+    assert known.wants
+    known.record(acknowledged({"id": "019a"}, TOLD), now=NOW)
+    assert known.wants
+    assert known.wait(0) is False
+    known.record(acknowledged({"id": "019a"}), now=NOW)
+    assert known.view()["complete"] is False
+    known.record(acknowledged({"id": "019a"}, TOLD | {"complete": True}), now=NOW)
+    assert not known.wants
+    assert known.wait(60) is True
+
+
+def test_an_api_that_tells_nothing_of_the_run_is_not_waited_for_but_asked_again() -> None:
+    known = fresh()
+    known.record(acknowledged({"id": "019a"}), now=NOW)
+    assert known.wait(60) is True
+    assert known.wants
+
+
+def test_a_container_that_is_started_again_resumes_from_its_own_checkpoint() -> None:
+    known = fresh()
+    execution: dict[str, object] = {"id": "019a", "attempt": 1, "slotTime": "s"}
+    known.record(acknowledged(execution, TOLD), now=NOW)
+    known.passed({"page": 8}, "now")
+    assert known.view()["checkpoint"] == {
+        "value": {"page": 8},
+        "at": "now",
+        "execution": "019a",
+        "attempt": 1,
+        "slotTime": "s",
+    }
+
+
+def test_a_requeued_dead_letter_that_is_handled_is_not_shown_again() -> None:
+    known = fresh()
+    known.record(acknowledged({"id": "019a"}, TOLD), now=NOW)
+    known.handled("l-1")
+    assert [letter["id"] for letter in known.view()["requeued"]] == ["l-2"]
+
+
+@pytest.mark.parametrize("odd", [{"requeued": 5}, {"requeued": [5]}, {"checkpoint": []}, {}])
+def test_odd_things_of_an_api_are_shown_or_left_out(odd: dict[str, object]) -> None:
+    known = fresh()
+    known.record(acknowledged({"id": "019a"}, odd), now=NOW)
+    assert isinstance(known.view()["requeued"], list)

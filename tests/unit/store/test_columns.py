@@ -1,4 +1,4 @@
-"""Texts and documents as Postgres can keep them."""
+"""Documents as Postgres can keep them."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcall.core import texts
 from rollcall.store import columns
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -15,34 +16,12 @@ DOCUMENTS = st.recursive(
     max_leaves=20,
 )
 
-TEXTS = {
-    "plain": ("plain ✓ 𝄞", "plain ✓ 𝄞"),
-    "NUL": ("a\0b\0", "a\ufffdb\ufffd"),
-    "a lone high surrogate": ("a\ud83d!", "a\ufffd!"),
-    "a lone low surrogate": ("\udc00", "\ufffd"),
-    "two halves of one character": ("\ud834\udd1e", "𝄞"),
-    "other control characters": ("\x01\x1b[31m\x7f", "\x01\x1b[31m\x7f"),
-}
-
-
-@pytest.mark.parametrize(("text", "kept"), TEXTS.values(), ids=TEXTS)
-def test_only_what_postgres_refuses_is_replaced(text: str, kept: str) -> None:
-    assert columns.clean(text) == kept
-
-
-@given(ANY_TEXT)
-def test_every_text_becomes_storable_and_storable_ones_stay(text: str) -> None:
-    cleaned = columns.clean(text)
-
-    assert columns.is_storable(cleaned)
-    assert cleaned == text or not columns.is_storable(text)
-
 
 @given(DOCUMENTS)
 def test_every_document_becomes_one_without_nul_and_lone_surrogates(document: object) -> None:
     written = columns.dumps(document)
 
-    assert columns.is_storable(written)
+    assert texts.is_storable(written)
     assert "\0" not in str(json.loads(written))
 
 

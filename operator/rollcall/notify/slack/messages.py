@@ -34,6 +34,8 @@ KINDS: Mapping[str, str] = {
     "failing": "is failing",
     "stale": "has had no success for too long",
     "overrunning": "is running for too long",
+    "no_progress": "makes no progress",
+    "errors": "reports errors",
 }
 
 Payload = Mapping[str, Any]

@@ -2,6 +2,7 @@
 
 from rollcall.services.ports.channels import Delivery, Directory, Sender, Senders
 from rollcall.services.ports.cluster import Evidence
+from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.store import (
     Housekeeping,
@@ -15,10 +16,13 @@ from rollcall.services.ports.store import (
 )
 from rollcall.services.ports.values import (
     Applied,
+    AuditEntry,
+    DeadLetter,
     Identity,
     JobRow,
     JobState,
     Notification,
+    OpenWindow,
     Outcome,
     SlotKey,
     Started,
@@ -30,6 +34,10 @@ from rollcall.services.ports.values import (
 __all__ = [
     "Applied",
     "Attempts",
+    "Audit",
+    "AuditEntry",
+    "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "Directory",
     "Events",
@@ -44,9 +52,11 @@ __all__ = [
     "Ledger",
     "Neighbours",
     "Notification",
+    "OpenWindow",
     "Outbox",
     "Outcome",
     "Registry",
+    "Reports",
     "Schedule",
     "Sender",
     "Senders",
@@ -58,4 +68,5 @@ __all__ = [
     "Summary",
     "TrackedJob",
     "Transaction",
+    "Windows",
 ]

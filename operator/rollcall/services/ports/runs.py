@@ -84,9 +84,6 @@ class Attempts(Protocol):
     async def identify(self, pod_uid: str) -> Identity | None:
         """Return whose pod this is."""
 
-    async def heard(self, beats: Sequence[tuple[str, datetime]]) -> None:
-        """Keep the latest heartbeat per pod UID; unknown pods are ignored."""
-
 
 class Events(Protocol):
     """What happened in an execution, kept beyond the life of the objects that told it."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rollcall.core import incidents, policies, slots
+from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.values import (
     Applied,
@@ -48,6 +49,9 @@ class Registry(Protocol):
 
     async def owners(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Return the same for many; those that have none are left out."""
+
+    async def policy(self, cronjob_id: UUID) -> Mapping[str, Any]:
+        """Return the policy of a job's spec, as written; empty for one that is not registered."""
 
     async def registered(self, cluster: str) -> Sequence[JobRow]:
         """Return all rows of this cluster that are not deleted."""
@@ -144,6 +148,10 @@ class Transaction(Protocol):
     outbox: Outbox
     sight: Sight
     neighbours: Neighbours
+    reports: Reports
+    windows: Windows
+    dead_letters: DeadLetters
+    audit: Audit
 
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, Summary]:
         """Return what the statuses of jobs show; those that are not registered are left out."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import executions, slots
+from rollcall.core import dead_letters, executions, slots, windows
 
 # By name: fields of the same name as their module would hide it in their own class.
 from rollcall.core.health import Health
@@ -26,7 +26,7 @@ class TrackedJob:
     namespace: str
     name: str
     group: str | None
-    policy: Mapping[str, Any]  # `rules` and `alerts` of the spec, as written
+    policy: Mapping[str, Any]  # `rules`, `alerts` and `window` of the spec, as written
     created_at: datetime
 
 
@@ -78,6 +78,7 @@ class Identity:
     job_name: str
     pod_uid: str
     attempt: int  # from 1, per completion index
+    index: int  # completion index, 0 without one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +125,45 @@ class Outcome:
     retry_at: datetime | None = None  # None and not delivered: given up
     counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWindow:
+    """The open window of a job, and the Job that has it."""
+
+    lease: windows.Lease
+    job_name: str  # empty if its execution is gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One row of `dead_letters`."""
+
+    id: UUID
+    cronjob_id: UUID
+    namespace: str
+    cronjob: str
+    execution_id: UUID
+    at: datetime
+    item: str
+    payload: Any
+    error: str
+    state: dead_letters.State
+    state_at: datetime
+    actor: str | None  # who brought it into this state
+    note: str | None
+    handed_to: UUID | None  # the execution that was asked to process it again
+    handed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One act: who did what to which object, and what it changed."""
+
+    at: datetime
+    actor: str
+    verb: str
+    target: str  # kind/id
+    reason: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None

@@ -5,18 +5,31 @@ out all writers of `cronjobs`, and a run may be recorded before its job is regis
 """
 
 from rollcall.store.models.alerts import Incident, IncidentTransition, Notification
+from rollcall.store.models.audit import AuditEntry
 from rollcall.store.models.base import Base, table
 from rollcall.store.models.jobs import Cluster, CronJob, ScheduleRevision
+from rollcall.store.models.reports import (
+    Checkpoint,
+    DeadLetter,
+    ErrorSignature,
+    ExecutionError,
+    Window,
+)
 from rollcall.store.models.rollups import RolledDay, RollupDay
 from rollcall.store.models.runs import TROUBLE, Attempt, Execution, ExecutionEvent, Gap
 
 __all__ = [
     "TROUBLE",
     "Attempt",
+    "AuditEntry",
     "Base",
+    "Checkpoint",
     "Cluster",
     "CronJob",
+    "DeadLetter",
+    "ErrorSignature",
     "Execution",
+    "ExecutionError",
     "ExecutionEvent",
     "Gap",
     "Incident",
@@ -25,5 +38,6 @@ __all__ = [
     "RolledDay",
     "RollupDay",
     "ScheduleRevision",
+    "Window",
     "table",
 ]

@@ -27,6 +27,17 @@ def one_of(column: str, values: Iterable[StrEnum | str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+# How large a column's value is: in characters, or as the bytes of its JSON. Postgres writes spaces
+# after separators, which at most double what was measured at the edge.
+CHARACTERS = "length({})"
+JSON_SIZE = "octet_length({}::text)"
+
+
+def at_most(column: str, largest: int, *, of: str = CHARACTERS) -> CheckConstraint:
+    """Bound the size of a column's values."""
+    return CheckConstraint(f"{of.format(column)} <= {largest}", name=column)
+
+
 class Base(DeclarativeBase):
     """Common column types: aware instants, text without a length."""
 

@@ -1,17 +1,21 @@
 """What became of each slot and run."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Index,
     Integer,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rollcall.core import executions
+from rollcall.core import executions, reporting
+from rollcall.store import columns
 from rollcall.store.models import base
 
 # What history is asked for most, among thousands of successes.
@@ -101,13 +105,23 @@ class Execution(base.Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
+_NUMBER = f"BETWEEN 0 AND {reporting.LARGEST_NUMBER}"
+
+
 class Attempt(base.Base):
-    """One pod of an execution. Heartbeats touch no indexed column, so that they stay HOT."""
+    """One pod of an execution. Reports touch no indexed column, so that they stay HOT."""
 
     __tablename__ = "attempts"
     __table_args__ = (
         Index("attempts_execution_idx", "execution_id"),
         Index("attempts_cronjob_idx", "cronjob_id", text("slot_at DESC")),
+        CheckConstraint(f"done {_NUMBER}", name="done"),
+        CheckConstraint(f"total {_NUMBER}", name="total"),
+        base.at_most("stage", reporting.LONGEST_STAGE),
+        base.at_most("progress_message", reporting.LONGEST_PROGRESS_MESSAGE),
+        base.one_of("result", reporting.Verdict),
+        base.at_most("result_message", reporting.LONGEST_MESSAGE),
+        base.at_most("metadata", 2 * reporting.LARGEST_METADATA, of=base.JSON_SIZE),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -128,6 +142,33 @@ class Attempt(base.Base):
     message: Mapped[str | None]
     last_heartbeat_at: Mapped[datetime | None]
     heartbeats: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    # The starts of the sidecar that were heard, newest last: the last few, after so many others.
+    boots: Mapped[list[str]] = mapped_column(ARRAY(columns.CleanText), server_default=text("'{}'"))
+    boots_before: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    # Items of the newest boot up to here are kept, counted or refused.
+    settled_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    progress_seq: Mapped[int | None] = mapped_column(BigInteger)
+    progress_at: Mapped[datetime | None]
+    done: Mapped[float | None]
+    total: Mapped[float | None]
+    stage: Mapped[str | None]
+    progress_message: Mapped[str | None]
+    counters: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    progress_first_at: Mapped[datetime | None]
+    progress_first_done: Mapped[float | None]
+    moved_at: Mapped[datetime | None]  # when `done` or a counter last changed
+    errors: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    dead_letters: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    result: Mapped[str | None]
+    result_message: Mapped[str | None]
+    result_counters: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # In the table it is `metadata`, a name that SQLAlchemy keeps for itself.
+    result_metadata: Mapped[dict[str, Any] | None] = mapped_column(
+        "metadata", JSONB(none_as_null=True)
+    )
+    result_at: Mapped[datetime | None]
+    lost: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    final_at: Mapped[datetime | None]
 
 
 class ExecutionEvent(base.Base):

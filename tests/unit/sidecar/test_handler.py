@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_sidecar import server
+from rollcall_sidecar import handler, refusals
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from rollcall_sidecar import server
     ],
 )
 def test_a_wait_is_a_duration_of_at_most_a_minute(query: str, seconds: int) -> None:
-    assert server.wait_seconds(query) == seconds
+    assert handler.wait_seconds("/run", query) == seconds
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_a_wait_is_a_duration_of_at_most_a_minute(query: str, seconds: int) -> N
     ],
 )
 def test_everything_else_says_what_to_write(query: str, names: str) -> None:
-    with pytest.raises(ValueError, match=names):
-        server.wait_seconds(query)
+    with pytest.raises(refusals.Refused, match=names):
+        handler.wait_seconds("/run", query)
 
 
 @given(st.text())
 def test_no_query_breaks_it(query: str) -> None:
     try:
-        assert 0 <= server.wait_seconds(query) <= 60
-    except ValueError as error:
-        assert str(error)  # noqa: PT017 - any query may be refused, in words
+        assert 0 <= handler.wait_seconds("/run", query) <= 60
+    except refusals.Refused as refusal:
+        assert refusal.detail  # noqa: PT017 - any query may be refused, in words

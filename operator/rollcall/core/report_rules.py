@@ -1,0 +1,109 @@
+"""The rules about what programs report: do their numbers move, and do they name errors.
+
+- A run that never reported is held to nothing: nobody can say whether it moves.
+- New errors ask for a look at their job. Progress, which comes every few seconds, does not: while
+  numbers stand still they are looked at again soon.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from rollcall.core import durations, findings
+from rollcall.core.executions import Execution, Status, Trigger
+from rollcall.core.findings import NOTHING, Check, Facts, Reported
+from rollcall.core.policies import Kind, Severity
+
+LOOKED_AT_EACH = timedelta(minutes=1)
+_NONE = Reported()
+
+
+def named(rules: Mapping[str, Any]) -> list[Kind]:
+    """Return which of these rules a job's spec asks for by itself; `rules` are as written."""
+    return [
+        kind
+        for kind in (Kind.NO_PROGRESS, Kind.ERRORS)
+        if (raw := rules.get(kind)) and raw.get("enabled") is not False
+        if any(raw.get(severity) is not None for severity in Severity)
+    ]
+
+
+def no_progress(facts: Facts) -> Check:
+    """Find a running run whose numbers stand still; of several the one that does so longest."""
+    standing = [
+        (moved_at, run)
+        for run in facts.open_runs
+        if run.status is Status.RUNNING and (moved_at := _told(facts, run).moved_at)
+    ]
+    if not standing:
+        return NOTHING
+    since, run = min(standing, key=lambda pair: pair[0])
+    check = findings.by_duration(
+        facts,
+        Kind.NO_PROGRESS,
+        _limits(facts),
+        since=since,
+        reason="NotMoving",
+        message=f"{run.job_name} has made no progress for {durations.text(facts.now - since)}",
+        evidence={"jobName": run.job_name, "movedTime": since.isoformat()},
+        execution_id=run.id,
+    )
+    return _look_soon(facts, check) if check.finding else check
+
+
+def errors(facts: Facts) -> Check:
+    """Find reported errors of the runs of slots that go on, and of the newest that has ended.
+
+    A dead letter, if only one, counts as much as the lowest threshold.
+    """
+    lowest = _lowest_count(facts)
+    runs = news(facts.recent)
+    if lowest is None or not runs:
+        return NOTHING
+    worst = max(runs, key=lambda run: (_told(facts, run).errors, _told(facts, run).dead_letters))
+    told = _told(facts, worst)
+    return findings.by_count(
+        facts,
+        Kind.ERRORS,
+        max(told.errors, lowest if told.dead_letters else 0),
+        since=worst.started_at or worst.slot_at,
+        reason="ErrorsReported" if told.errors else "DeadLetters",
+        message=f"{worst.job_name} reported {_counted(told)}",
+        evidence={"jobName": worst.job_name, "deadLetters": told.dead_letters},
+        execution_id=worst.id,
+    )
+
+
+def news(recent: Sequence[Execution]) -> list[Execution]:
+    """Return the runs whose errors are news; a run by hand has somebody who looks.
+
+    `recent` is newest first.
+    """
+    ran = [run for run in recent if run.has_run and run.trigger is not Trigger.MANUAL]
+    ended = [run for run in ran if not run.is_open]
+    return [run for run in ran if run.is_open] + ended[:1]
+
+
+def _told(facts: Facts, run: Execution) -> Reported:
+    return facts.reported.get(run.id, _NONE)
+
+
+def _counted(told: Reported) -> str:
+    counts = ((told.errors, "error"), (told.dead_letters, "dead letter"))
+    return " and ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
+
+
+def _limits(facts: Facts) -> Mapping[Severity, timedelta]:
+    thresholds = facts.policy.rules[Kind.NO_PROGRESS].thresholds
+    return {level: limit for level, limit in thresholds.items() if isinstance(limit, timedelta)}
+
+
+def _lowest_count(facts: Facts) -> int | None:
+    thresholds = facts.policy.rules[Kind.ERRORS].thresholds.values()
+    return min((count for count in thresholds if isinstance(count, int)), default=None)
+
+
+def _look_soon(facts: Facts, check: Check) -> Check:
+    times = (check.look_again_at, facts.now + LOOKED_AT_EACH)
+    return replace(check, look_again_at=min(at for at in times if at))

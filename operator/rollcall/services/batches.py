@@ -1,0 +1,196 @@
+"""Group commit of reports: one transaction for many pods, answers only after COMMIT.
+
+Invariants:
+- Whoever waits is answered only when its transaction is committed or has failed.
+- When the store fails nothing is kept: sidecars hold what is not acknowledged and send it again.
+- A batch begins as soon as the one before has ended, with what came meanwhile: to wait for more
+  costs each sender that time, and saves nothing while senders are few.
+- What the store cannot keep costs only itself: batches are halved until it is alone, and of a
+  report with items each item is then kept by itself.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from uuid import UUID
+
+from rollcall.core import errors, reporting
+from rollcall.services import limits, ports, reporters
+from rollcall.services.told import Entry, Told
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500  # pods; larger ones gain nothing and hold their locks longer
+LARGEST_BATCH = 4 * 1024 * 1024  # bytes of reports in one transaction
+MOST_WAITING = 10_000  # one report of each pod of a very large cluster
+MOST_BYTES = 32 * 1024 * 1024  # of all reports that wait: what the process has memory for
+MOST_OF_POD = 1024 * 1024  # bytes; as much as a sidecar holds
+RETRY_AFTER = 5.0  # seconds
+NOTHING_REFUSED = reporting.Kept()
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+class Batcher:
+    """Keeps reports in groups. It works only while there are some; call it from one loop.
+
+    `on_batch` hears the seconds and the pods of each transaction, `on_news` the jobs of which
+    something was kept that rules look at.
+    """
+
+    def __init__(
+        self,
+        store: ports.Store,
+        *,
+        on_batch: Callable[[float, int], object] = _ignore,
+        on_news: Callable[[set[UUID]], object] = _ignore,
+    ) -> None:
+        self._store = store
+        self._on_batch = on_batch
+        self._on_news = on_news
+        self._pending: dict[tuple[str, str | None], Entry] = {}
+        self._waiting = 0
+        self._bytes = 0
+        self._work: asyncio.Task[None] | None = None
+
+    async def keep(self, identity: ports.Identity, told: Told) -> reporting.Kept:
+        """Keep a report that was heard now; return after COMMIT what became of its items.
+
+        Raises errors.Unavailable if it was not kept or too many wait already, limits.TooMany if
+        too much of this pod waits, reporters.Forbidden if its run is not kept any more.
+        """
+        if self._waiting >= MOST_WAITING or self._bytes + told.size > MOST_BYTES:
+            raise errors.StoreUnavailable("too many reports are waiting", retry_after=RETRY_AFTER)
+        kept: asyncio.Future[reporting.Kept] = asyncio.get_running_loop().create_future()
+        self._add(identity, told).waiting.append(kept)
+        self._waiting += 1
+        try:
+            return await kept
+        finally:
+            self._waiting -= 1
+
+    def note(self, identity: ports.Identity, boot: str | None) -> None:
+        """Keep with the next batch that a pod was heard whose report is refused."""
+        if len(self._pending) < MOST_WAITING:
+            self._add(identity, Told(boot=boot))
+
+    async def close(self) -> None:
+        """Wait until everything that was heard is kept or refused."""
+        if self._work:
+            await self._work
+
+    def _add(self, identity: ports.Identity, told: Told) -> Entry:
+        key = (identity.pod_uid, told.boot)
+        entry = self._pending.get(key) or Entry(identity=identity, boot=told.boot)
+        if told.size and entry.size + told.size > MOST_OF_POD:
+            text = f"more than {MOST_OF_POD} bytes of this pod are waiting to be kept"
+            raise limits.TooMany(text, retry_after=RETRY_AFTER)
+        self._pending[key] = entry
+        entry.add(told)
+        self._bytes += told.size
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._flush_all(), name="ingest-batches")
+        return entry
+
+    async def _flush_all(self) -> None:
+        while self._pending:
+            await self._flush(self._next_batch())
+
+    def _next_batch(self) -> list[Entry]:
+        """Take the oldest entries; of a pod whose sidecar was started anew one at a time."""
+        keys: list[tuple[str, str | None]] = []
+        pods, size = set[str](), 0
+        for key, entry in self._pending.items():
+            if key[0] in pods:
+                continue
+            size += entry.size
+            if keys and (len(keys) >= BATCH or size > LARGEST_BATCH):
+                break
+            keys.append(key)
+            pods.add(key[0])
+        batch = [self._pending.pop(key) for key in keys]
+        self._bytes -= sum(entry.size for entry in batch)
+        return batch
+
+    async def _flush(self, batch: Sequence[Entry]) -> None:
+        try:
+            await self._write(batch)
+        except errors.Unavailable as error:
+            self._refuse_all(batch, error)
+        except Exception as error:  # noqa: BLE001 - what cannot be kept costs only itself
+            await self._isolate(batch, error)
+
+    async def _isolate(self, batch: Sequence[Entry], error: Exception) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._flush(batch[:middle])
+            await self._flush(batch[middle:])
+            return
+        try:
+            await self._keep_one_by_one(batch[0], error)
+        except errors.Unavailable as unavailable:
+            self._refuse_all(batch, unavailable)
+        except Exception as refusal:
+            logger.exception("report not kept", extra={"pod": batch[0].identity.pod_uid})
+            batch[0].settle(refusal)
+
+    async def _keep_one_by_one(self, entry: Entry, error: Exception) -> None:
+        """Find the items that cannot be kept; raises if there are none, or it is not an item."""
+        if not entry.items:
+            raise error
+        whole, *parts = entry.parts()
+        await self._write([whole])
+        refused = [one for part in parts for one in await self._try(part)]
+        entry.settle(reporting.Kept(refused=refused))
+
+    async def _try(self, part: Entry) -> Sequence[reporting.Refusal]:
+        waiter: asyncio.Future[reporting.Kept] = asyncio.get_running_loop().create_future()
+        part.waiting.append(waiter)
+        (seq,) = part.items
+        try:
+            await self._write([part])
+        except errors.Unavailable:
+            raise
+        except Exception as error:
+            extra = {"pod": part.identity.pod_uid, "seq": seq}
+            logger.warning("item not kept", extra=extra, exc_info=error)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+            detail = "the database cannot keep it"
+            return [reporting.Refusal(seq=seq, status=status, detail=detail)]
+        return (await waiter).refused
+
+    async def _write(self, batch: Sequence[Entry]) -> None:
+        """Keep these in one transaction and answer who waits for them."""
+        started = time.monotonic()
+
+        async def keep(unit: ports.Transaction) -> dict[str, reporting.Kept]:
+            now = time.monotonic()
+            reports = [entry.report(unit.now, now) for entry in batch]
+            return dict(await unit.reports.keep(reports))
+
+        kept = await self._store.run(keep)
+        self._on_batch(time.monotonic() - started, len(batch))
+        for entry in batch:
+            entry.settle(_outcome(entry, kept))
+        news = {entry.identity.cronjob_id for entry in batch
+                if (one := kept.get(entry.identity.pod_uid)) and one.is_news}  # fmt: skip
+        self._on_news(news)
+
+    def _refuse_all(self, batch: Sequence[Entry], error: errors.Unavailable) -> None:
+        """Fail these and those who came meanwhile: each would wait for the same failure again."""
+        refusal = errors.StoreUnavailable(str(error), retry_after=RETRY_AFTER)
+        refusal.__cause__ = error
+        waiting, self._pending, self._bytes = self._pending, {}, 0
+        for entry in (*batch, *waiting.values()):
+            entry.settle(refusal)
+
+
+def _outcome(entry: Entry, kept: dict[str, reporting.Kept]) -> reporting.Kept | Exception:
+    found = kept.get(entry.identity.pod_uid)
+    if found is None and (entry.items or entry.lost):
+        return reporters.Forbidden("the pod's run is not kept any more")
+    return found or NOTHING_REFUSED

@@ -1,0 +1,65 @@
+"""What the programs of a job's runs reported, as far as its rules ask for it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from rollcall.core import executions, findings, policies, report_rules, reporting
+from rollcall.services import ports
+
+_ASKING = (policies.Kind.NO_PROGRESS, policies.Kind.ERRORS)
+
+
+async def gather(
+    transaction: ports.Transaction,
+    policy: policies.Policy,
+    recent: Sequence[executions.Execution],
+) -> Mapping[UUID, findings.Reported]:
+    """Read it by run; nothing is read for a job whose rules do not ask.
+
+    `recent` is newest first.
+    """
+    if not any(_asks(policy.rules[kind]) for kind in _ASKING):
+        return {}
+    types = policy.rules[policies.Kind.ERRORS].types
+    runs = {run.id: run for run in report_rules.news(recent)}
+    runs |= {run.id: run for run in recent if run.status is executions.Status.RUNNING}
+    return {run.id: await _of(transaction, run, types) for run in runs.values()}
+
+
+def _asks(rule: policies.Rule) -> bool:
+    return rule.enabled and bool(rule.thresholds)
+
+
+async def _of(
+    transaction: ports.Transaction, run: executions.Execution, types: frozenset[str] | None
+) -> findings.Reported:
+    heard = await transaction.reports.of(run.id)
+    return findings.Reported(
+        moved_at=await _moved_at(transaction, run, heard),
+        errors=await _errors(transaction, run, heard, types),
+        dead_letters=sum(one.dead_letters for one in heard),
+    )
+
+
+async def _errors(
+    transaction: ports.Transaction,
+    run: executions.Execution,
+    heard: Sequence[reporting.Heard],
+    types: frozenset[str] | None,
+) -> int:
+    if types is None or not any(one.errors for one in heard):
+        return sum(one.errors for one in heard)
+    counts = await transaction.reports.error_types(run.id)
+    return sum(count for kind, count in counts.items() if kind in types)
+
+
+async def _moved_at(
+    transaction: ports.Transaction, run: executions.Execution, heard: Sequence[reporting.Heard]
+) -> datetime | None:
+    """Return when the run last moved: a new pod of it is a move, too."""
+    moved = [one.moved_at for one in heard if one.moved_at]
+    if not moved or run.status is not executions.Status.RUNNING:
+        return None
+    pods = (await transaction.attempts.observe({run: ()}))[run.id]
+    return max([*moved, *(pod.started_at for pod in pods if pod.started_at)])

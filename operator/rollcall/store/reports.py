@@ -1,0 +1,156 @@
+"""What pods have reported.
+
+Locks are taken in one order: attempts, dead letters, groups of errors; each in order of its key.
+Two processes that keep batches at once can wait for one another and never both.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollcall.core import executions, reporting
+from rollcall.services import ports
+from rollcall.store import heard, letters_reported, models, report_items, reported
+
+_pods = models.table(models.Attempt)
+_errors = models.table(models.ExecutionError)
+_checkpoints = models.table(models.Checkpoint)
+_runs = models.table(models.Execution)
+
+# Built once: building a statement costs more than running it.
+_OF_EXECUTION = (
+    sa.select(_pods)
+    .where(_pods.c.execution_id == sa.bindparam("execution_id"))
+    .order_by(_pods.c.created_at, _pods.c.pod_uid)
+)
+_TYPES = (
+    sa.select(_errors.c.type, sa.func.count().label("count"))
+    .join(
+        _pods,
+        sa.and_(
+            _pods.c.pod_uid == _errors.c.pod_uid, _pods.c.execution_id == _errors.c.execution_id
+        ),
+    )
+    .where(_pods.c.execution_id == sa.bindparam("execution_id"))
+    .group_by(_errors.c.type)
+)
+# A run that is under way counts as well: where runs replace one another, the one before may not be
+# known to have ended yet.
+_newest = (
+    sa.select(_checkpoints)
+    .where(
+        _checkpoints.c.cronjob_id == sa.bindparam("cronjob_id"),
+        _checkpoints.c.index == sa.bindparam("index"),
+        _checkpoints.c.slot_at <= sa.bindparam("slot_at"),
+    )
+    .order_by(
+        _checkpoints.c.slot_at.desc(),
+        (_checkpoints.c.execution_id == sa.bindparam("execution_id")).desc(),
+        _checkpoints.c.attempt.desc(),
+        _checkpoints.c.pod_uid.desc(),
+        _checkpoints.c.boot_number.desc(),
+        _checkpoints.c.seq.desc(),
+    )
+    .limit(1)
+    .subquery("newest")
+)
+# A success since then makes it, and all older ones, void; only so much history is looked at.
+_void = sa.exists().where(
+    _runs.c.cronjob_id == sa.bindparam("cronjob_id"),
+    _runs.c.slot_at.between(_newest.c.slot_at, sa.bindparam("slot_at")),
+    _runs.c.id != sa.bindparam("execution_id"),
+    _runs.c.status == executions.Status.SUCCEEDED.value,
+)
+_LAST = sa.select(_newest).where(
+    sa.or_(_newest.c.execution_id == sa.bindparam("execution_id"), ~_void)
+)
+
+
+@dataclass(slots=True)
+class Reports:
+    """`ports.Reports` on one connection."""
+
+    connection: AsyncConnection
+    now: datetime
+
+    async def keep(self, reports: Sequence[reporting.Report]) -> Mapping[str, reporting.Kept]:
+        """Keep reports, of each pod at most one; what is kept already changes nothing.
+
+        Returns, by pod UID, what became of items and losses; unknown pods are left out.
+        """
+        await heard.keep(self.connection, reports, self.now)
+        more = [report for report in reports if report.items or report.lost or report.left]
+        if not more:
+            return {}
+        pods = await reported.read(self.connection, more)
+        await letters_reported.keep(self.connection, pods, self.now)
+        await report_items.keep_checkpoints(self.connection, pods, self.now)
+        await report_items.keep_errors(self.connection, pods, self.now)
+        await reported.settle(self.connection, pods, self.now)
+        return {pod.pod_uid: pod.kept() for pod in pods}
+
+    async def of(self, execution_id: UUID) -> Sequence[reporting.Heard]:
+        """Return what each pod of an execution reported, oldest pod first."""
+        rows = await self.connection.execute(_OF_EXECUTION, {"execution_id": execution_id})
+        return [_heard(row) for row in rows.mappings()]
+
+    async def error_types(self, execution_id: UUID) -> Mapping[str, int]:
+        """Count the kept errors of an execution by type."""
+        rows = await self.connection.execute(_TYPES, {"execution_id": execution_id})
+        return Counter({row.type: row[1] for row in rows})
+
+    async def last_checkpoint(self, identity: ports.Identity) -> reporting.Handed | None:
+        """Return what this pod goes on from: its own run's checkpoint comes first."""
+        key = {
+            "cronjob_id": identity.cronjob_id,
+            "execution_id": identity.execution_id,
+            "slot_at": identity.slot_at,
+            "index": identity.index,
+        }
+        row = (await self.connection.execute(_LAST, key)).one_or_none()
+        if row is None:
+            return None
+        return reporting.Handed(
+            value=row.value,
+            at=row.at,
+            execution_id=row.execution_id,
+            attempt=row.attempt,
+            slot_at=row.slot_at,
+        )
+
+
+def _heard(row: sa.RowMapping) -> reporting.Heard:
+    return reporting.Heard(
+        pod_uid=row["pod_uid"],
+        index=row["index"],  # by key: rows are tuples, and have a method of that name
+        last_heartbeat_at=row["last_heartbeat_at"],
+        progress=_progress(row),
+        progress_at=row["progress_at"],
+        first_at=row["progress_first_at"],
+        first_done=row["progress_first_done"],
+        moved_at=row["moved_at"],
+        errors=row["errors"],
+        dead_letters=row["dead_letters"],
+        result=reporting.Verdict(row["result"]) if row["result"] else None,
+        result_message=row["result_message"],
+        result_counters=row["result_counters"],
+        metadata=row["metadata"],
+        result_at=row["result_at"],
+        lost=reporting.lost_in_all(row["lost"]),
+        final_at=row["final_at"],
+    )
+
+
+def _progress(row: sa.RowMapping) -> reporting.Progress | None:
+    if row["progress_seq"] is None and row["progress_at"] is None:
+        return None
+    values: dict[str, Any] = {name: row[name] for name in ("done", "total", "stage", "counters")}
+    return reporting.Progress(
+        seq=row["progress_seq"] or 0, message=row["progress_message"], **values
+    )

@@ -1,0 +1,185 @@
+"""The body of a request to the loopback API: read within bounds, then made into named fields.
+
+JSON and form fields are both taken, whatever Content-Type says: `curl -d` calls everything a form.
+Which fields there are, and what may stand in them, is not decided here.
+"""
+
+from __future__ import annotations
+
+import http
+import itertools
+import json
+import re
+import urllib.parse
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rollcall_sidecar import refusals
+
+if TYPE_CHECKING:
+    from email.message import Message
+    from io import BufferedIOBase
+
+LARGEST_BODY = 80 * 1024  # bytes: the largest JSON value of 64 KiB, and some words about it
+# Bytes on the line: a body in chunks may come with as much framing again.
+LARGEST_TRANSFER = 2 * LARGEST_BODY
+# Levels of a JSON value. Looked at before it is read: readers recurse, and sixteen threads with
+# deep stacks would need more memory than the container has.
+DEEPEST = 64
+HIGHEST_NUMBER = 2**53 - 1  # above it, not every whole number is one of JavaScript's or a double
+LONGEST_CHUNK_HEAD = 256  # bytes of the line that gives a chunk's size
+MOST_FIELDS = 200  # of a form: 64 counters and everything else
+CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\s*(?:;.*)?\r?\n")
+
+NUMBERS = frozenset({"done", "total", "retryAfter"})
+DOCUMENTS = frozenset({"value", "payload", "counters", "metadata"})
+GROUPS = frozenset({"counters", "metadata"})  # written as counters.rows=5
+
+
+def read(stream: BufferedIOBase, headers: Message) -> bytes:
+    """Read the whole body; raises Refused when it is too large, incomplete or compressed."""
+    if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise refusals.Refused(
+            http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed."
+        )
+    if "chunked" in headers.get("Transfer-Encoding", "").lower():
+        return _chunks(stream)
+    length = announced(headers)
+    body = stream.read(length)
+    if len(body) < length:
+        raise refusals.unreadable(f"The body ended after {len(body)} of {length} bytes.")
+    return body
+
+
+def announced(headers: Message) -> int:
+    """Return the length that the headers promise; raises Refused when it is too much."""
+    text = headers.get("Content-Length", "0").strip()
+    if not (text.isascii() and text.isdigit()):
+        raise refusals.unreadable("Content-Length is a number of bytes.")
+    if len(text) > len(str(LARGEST_BODY)) or int(text) > LARGEST_BODY:
+        raise larger()
+    return int(text)
+
+
+def larger() -> refusals.Refused:
+    """Say how large a body may be."""
+    return refusals.too_large(
+        f"A body has at most {LARGEST_BODY // 1024} KiB. Keep what is larger elsewhere, "
+        "and report where it is."
+    )
+
+
+def fields(body: bytes, content_type: str) -> dict[str, Any]:
+    """Make named fields of a body; raises Refused when it is neither JSON nor a form."""
+    if "multipart/" in content_type.lower():
+        raise refusals.Refused(
+            http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "Send JSON, or fields as `curl -d name=value` does, not multipart/form-data (curl -F).",
+        )
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise refusals.unreadable("The body is not UTF-8.") from None
+    if "json" in content_type.lower() or text.lstrip()[:1] in {"{", "["}:
+        return _json_object(text)
+    return _form(text)
+
+
+def _chunks(stream: BufferedIOBase) -> bytes:
+    body = bytearray()
+    while size := _chunk_size(stream.readline(LONGEST_CHUNK_HEAD)):
+        if len(body) + size > LARGEST_BODY:
+            raise larger()
+        body += stream.read(size)
+        if stream.readline(LONGEST_CHUNK_HEAD) not in {b"\r\n", b"\n"}:
+            raise refusals.unreadable("The body's chunks are broken.")
+    return bytes(body)  # what follows (trailers) is of no interest: the connection closes
+
+
+def _chunk_size(line: bytes) -> int:
+    match = CHUNK_SIZE.fullmatch(line)
+    if match is None:
+        raise refusals.unreadable("The body's chunks are broken.")
+    return int(match[1], 16)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        content = _json(text, levels=DEEPEST + 1)
+    except json.JSONDecodeError as error:
+        raise refusals.unreadable(f"The body is not JSON: {error}.") from None
+    except ValueError:
+        raise refusals.unfit(
+            f"A number is at most {HIGHEST_NUMBER}, else not every reader has it exactly: "
+            "send a larger one as a text."
+        ) from None
+    if not isinstance(content, dict):
+        raise refusals.unreadable('The body is a JSON object, like {"name": "value"}.')
+    return content
+
+
+def _json(text: str, levels: int = DEEPEST) -> Any:  # noqa: ANN401 - JSON may be anything
+    if _deeper_than(levels, text):
+        raise refusals.unfit(f"JSON values are nested in at most {DEEPEST} levels.")
+    return json.loads(text, parse_int=_whole, parse_float=_fraction, parse_constant=_no_number)
+
+
+def _deeper_than(levels: int, text: str) -> bool:
+    """Count brackets outside of strings; what is no JSON may be counted wrongly."""
+    depth = 0
+    plain = text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
+    for character in itertools.chain.from_iterable(plain):
+        if character in "[{":
+            depth += 1
+            if depth > levels:
+                return True
+        elif character in "]}":
+            depth -= 1
+    return False
+
+
+def _whole(digits: str) -> int:
+    number = int(digits)
+    if abs(number) > HIGHEST_NUMBER:
+        raise ValueError("beyond what every reader has exactly")
+    return number
+
+
+def _fraction(digits: str) -> float:
+    number = float(digits)
+    if abs(number) > HIGHEST_NUMBER:
+        raise ValueError("beyond what every reader has exactly")
+    return number
+
+
+def _no_number(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python would read and the api would not."""
+    raise ValueError(name)
+
+
+def _form(text: str) -> dict[str, Any]:
+    try:
+        pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise refusals.too_large(f"A form has at most {MOST_FIELDS} fields.") from None
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        _put(found, name, value)
+    return found
+
+
+def _put(found: dict[str, Any], name: str, value: str) -> None:
+    group, dot, member = name.partition(".")
+    grouped = bool(dot) and group in GROUPS
+    place, key = (found.setdefault(group, {}), member) if grouped else (found, name)
+    if not isinstance(place, dict) or key in place:
+        raise refusals.unfit(f"{name[:100]} stands in the form twice.")
+    loose = group == "counters" if grouped else name in NUMBERS | DOCUMENTS
+    place[key] = _loosely(value) if loose else value
+
+
+def _loosely(text: str) -> Any:  # noqa: ANN401 - JSON may be anything
+    """Read what may be JSON; what is not is a text."""
+    try:
+        return _json(text)
+    except ValueError:
+        return text

@@ -1,0 +1,107 @@
+"""The termination message: what the api did not acknowledge before the pod ended.
+
+The kubelet copies the file into the Pod's status, where the operator reads it like a report. It
+holds 4096 bytes, so only what matters most goes in: the result, the newest checkpoint if it is
+small, the progress; of everything else the number.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from rollcall_sidecar import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollcall_sidecar import buffer
+
+LARGEST_MESSAGE = 4096  # bytes: the kubelet cuts the rest off
+LARGEST_VALUE = 2048  # bytes of a checkpoint's value
+CUT_MESSAGE = 300  # characters of a result's message, when room is short
+
+
+class Testament:
+    """The file, and whether we wrote to it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._written = False
+
+    def leave(self, boot: str, remains: buffer.Remains) -> None:
+        """Write what remains in place of what was written before; nothing, if nothing does."""
+        content = message(boot, remains)
+        if not content and not self._written:
+            return
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            try:
+                self._written = True
+                os.write(file, content)
+            finally:
+                os.close(file)
+        except OSError as error:
+            journal.say(f"cannot write the termination message: {error.strerror}")
+
+
+def message(boot: str, remains: buffer.Remains) -> bytes:
+    """Write what remains in at most 4096 bytes; empty if the api knows everything."""
+    if not remains.items and remains.progress is None and remains.told:
+        return b""
+    content = b""
+    for words in _shorter_and_shorter(boot, remains):
+        text = json.dumps({"rollcall": words}, ensure_ascii=False, separators=(",", ":"))
+        content = text.encode()
+        if len(content) <= LARGEST_MESSAGE:
+            break
+    return content
+
+
+def _shorter_and_shorter(boot: str, remains: buffer.Remains) -> Iterator[dict[str, Any]]:
+    """Leave out one thing after another, the least important first; the last always fits."""
+    result = _newest(remains, "result")
+    checkpoint = _newest(remains, "checkpoint")
+    if checkpoint and len(json.dumps(checkpoint["value"]).encode()) > LARGEST_VALUE:
+        checkpoint = None
+    progress = json.loads(remains.progress.content) if remains.progress else None
+    yield _words(boot, remains, result, checkpoint, progress)
+    yield _words(boot, remains, result, checkpoint, None)
+    for name in ("metadata", "counters"):
+        result = {key: value for key, value in (result or {}).items() if key != name} or None
+        yield _words(boot, remains, result, checkpoint, None)
+    if result and "message" in result:
+        result["message"] = result["message"][:CUT_MESSAGE]
+    yield _words(boot, remains, result, checkpoint, None)
+    yield _words(boot, remains, result, None, None)
+
+
+def _newest(remains: buffer.Remains, kind: str) -> dict[str, Any] | None:
+    for item in reversed(remains.items):
+        if item.kind == kind:
+            content: dict[str, Any] = json.loads(item.content)
+            return {name: value for name, value in content.items() if name != "kind"}
+    return None
+
+
+def _words(
+    boot: str,
+    remains: buffer.Remains,
+    result: dict[str, Any] | None,
+    checkpoint: dict[str, Any] | None,
+    progress: dict[str, Any] | None,
+) -> dict[str, Any]:
+    unsent = collections.Counter(item.kind for item in remains.items)
+    unsent.subtract(["result"] * (result is not None) + ["checkpoint"] * (checkpoint is not None))
+    unsent["progress"] += remains.progress is not None and progress is None
+    return {
+        "v": 1,
+        "boot": boot,
+        "result": result,
+        "checkpoint": checkpoint,
+        "progress": progress,
+        "unsent": +unsent,
+        "lost": remains.lost,
+    }

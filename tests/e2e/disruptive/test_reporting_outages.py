@@ -1,0 +1,153 @@
+"""The api is killed and taken away while pods report; what they were told is kept is there.
+
+ROLLCALL_REPORT_PODS (50) pods report while the api is killed ROLLCALL_REPORT_KILLS (20) times;
+ROLLCALL_REPORT_AWAY (600) says for how many seconds it is away at least.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from support import kube as kubes
+from support import ledger as ledgers
+from support import outages, reportaudit, reportload
+
+PODS = int(os.environ.get("ROLLCALL_REPORT_PODS", "50"))
+KILLS = int(os.environ.get("ROLLCALL_REPORT_KILLS", "20"))
+AWAY = float(os.environ.get("ROLLCALL_REPORT_AWAY", "600"))
+BETWEEN = (0.0, 10.0)  # seconds until the next kill
+CROWD = {"wait": "30s"}
+DELAY = 1.0  # seconds that a call without `?wait` may take
+DELIVERED = 400.0  # seconds: the longest back-off, then the items, then the ends of the pods
+# About 350 steps in the time, of a kilobyte each: a sidecar keeps a thousand kilobytes, and of a
+# run's errors a thousand are kept.
+STEADY = {"pause": [max(1.5, AWAY / 400), max(2.0, AWAY / 300)]}
+FLOOD = {"pause": [0.8, 1.2], "payload": 32 * 1024}  # thirty steps are more than a sidecar keeps
+BRIEF = {"pause": [0.1, 0.3], "steps": 5, "result": "partial", "deliver": 0}
+FULL = 900 * 1024  # bytes: less than one dead letter below what is not reserved for results
+MEMORY = 24 * 1024  # KiB; a sidecar has 19 MB when it is full, and 48 MiB at most
+API = "rollcall-api"
+pytestmark = pytest.mark.timeout(1800)
+
+
+async def test_whatever_is_killed_every_acknowledged_item_is_there_exactly_once(
+    namespace: kubes.Place, system: outages.System, ledger: ledgers.Ledger
+) -> None:
+    await reportload.start(namespace, "crowd", CROWD, pods=PODS)
+    await reportload.beyond(ledger, namespace, "crowd", pods=PODS)
+    for _ in range(KILLS):
+        await asyncio.sleep(random.uniform(*BETWEEN))
+        await _kill(system)
+    await system.ready(within=300)
+    await reportload.end(namespace)
+    said = await reportload.said(namespace, "crowd", DELIVERED)
+    assert len(said) == PODS
+    assert _trouble(said) == []
+    assert all(one.committed[kind] for one in said for kind in reportaudit.EACH_KEPT)
+    assert [one for one in said if one.refused or one.lost or not one.delivered] == []
+    assert await _findings(ledger, namespace, "crowd", said) == []
+
+
+async def test_while_the_api_is_away_jobs_run_on_and_what_they_said_arrives(
+    namespace: kubes.Place, system: outages.System, ledger: ledgers.Ledger
+) -> None:
+    await reportload.start(namespace, "steady", STEADY)
+    await reportload.start(namespace, "flooding", FLOOD)
+    for name in ("steady", "flooding"):
+        await reportload.beyond(ledger, namespace, name)
+    async with _without_api(system):
+        back_at = time.monotonic() + AWAY
+        await _ends_meanwhile(namespace, ledger)
+        await asyncio.sleep(back_at - time.monotonic())
+        steps = await _steps(ledger, namespace, "steady")
+    await reportload.beyond(ledger, namespace, "steady", steps + 1)
+    for name in ("steady", "flooding"):
+        assert max(await reportload.peaks(namespace, name)) < MEMORY
+    await reportload.end(namespace)
+    steady = await reportload.said(namespace, "steady", DELIVERED)
+    flooding = await reportload.said(namespace, "flooding", DELIVERED)
+    assert _trouble([*steady, *flooding]) == []
+    assert [(one.refused, one.lost, one.delivered) for one in steady] == [({}, {}, True)]
+    assert await _findings(ledger, namespace, "steady", steady) == []
+    _was_full(*flooding)
+    assert await _findings(ledger, namespace, "flooding", flooding) == []
+
+
+async def _ends_meanwhile(place: kubes.Place, ledger: ledgers.Ledger) -> None:
+    """Let a job run to its end without the api: nobody but its pod can tell what it said."""
+    await reportload.start(place, "brief", BRIEF)
+    row = await ledger.reached(place, "brief", "partial", 240)
+    assert (row.reason, row.message, row.exit_code) == ("PartialResult", "5 steps", 0)
+    said = await reportload.said(place, "brief", 60)
+    assert _trouble(said) == []
+    assert [(one.refused, one.delivered) for one in said] == [({}, False)]
+    (told,) = await ledger.reports(place, "brief")
+    assert (told.result, told.done) == ("partial", 5)
+    assert (told.lost or {})["counts"] == {"checkpoint": 4, "error": 5, "deadLetter": 5}
+    assert await _findings(ledger, place, "brief", said) == []
+
+
+def _was_full(one: reportaudit.Said) -> None:
+    """Check that the sidecar had no room left, said so, and lost nothing but old checkpoints."""
+    assert one.most_bytes > FULL
+    assert {key.partition(" ")[2] for key in one.refused} == {"429"}
+    assert one.lost.keys() == {"checkpoint"}
+    assert one.delivered
+
+
+async def _kill(system: outages.System) -> None:
+    """Kill a pod of the api that is at work."""
+
+    async def ready() -> list[str]:
+        pods = [pod for pod in await _pods(system) if "deletionTimestamp" not in pod["metadata"]]
+        at_work = [pod for pod in pods if kubes.condition(pod, "Ready").get("status") == "True"]
+        return [pod["metadata"]["name"] for pod in at_work]
+
+    found = await kubes.eventually(ready, 120, what="an api that is ready")
+    await system.sigkill(random.choice(found))
+
+
+@asynccontextmanager
+async def _without_api(system: outages.System) -> AsyncIterator[None]:
+    """Take all of the api away in here."""
+    kube, path = system.place.kube, system.place.group("apps/v1", "deployments", API)
+    replicas = (await kube.get(path))["spec"]["replicas"]
+    try:
+        await kube.merge(path, {"spec": {"replicas": 0}}, manager="e2e")
+        await kubes.eventually(
+            lambda: _pods(system), 120, what="the end of the api", good=lambda pods: not pods
+        )
+        yield
+    finally:
+        await kube.merge(path, {"spec": {"replicas": replicas}}, manager="e2e")
+        await system.ready(within=300)
+
+
+async def _pods(system: outages.System) -> list[kubes.Object]:
+    """Return all pods of the api, those that are going included."""
+    selector = "app.kubernetes.io/component=api"
+    pods = system.place.kube.list(system.place.core("pods"), labelSelector=selector)
+    return [pod async for pod in pods]
+
+
+async def _steps(ledger: ledgers.Ledger, place: kubes.Place, name: str) -> float:
+    """Return how far the only pod of a job has told that it is."""
+    (told,) = await ledger.reports(place, name)
+    return told.done or 0
+
+
+async def _findings(
+    ledger: ledgers.Ledger, place: kubes.Place, name: str, said: list[reportaudit.Said]
+) -> list[str]:
+    return reportaudit.findings(said, await reportload.stored(ledger, place, name))
+
+
+def _trouble(said: Iterable[reportaudit.Said]) -> list[str]:
+    """Say what a program was held up by: nothing ever, whatever happens to the api."""
+    slow = [f"{one.pod_uid}: {one.slowest}" for one in said if one.slowest[0] > DELAY]
+    return slow + [f"{one.pod_uid}: {what}" for one in said for what in one.unanswered]

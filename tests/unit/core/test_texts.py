@@ -1,0 +1,39 @@
+"""Text that Postgres can keep."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.core import texts
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+TEXTS = {
+    "plain": ("plain ✓ 𝄞", "plain ✓ 𝄞"),
+    "NUL": ("a\0b\0", "a\ufffdb\ufffd"),
+    "a lone high surrogate": ("a\ud83d!", "a\ufffd!"),
+    "a lone low surrogate": ("\udc00", "\ufffd"),
+    "two halves of one character": ("\ud834\udd1e", "𝄞"),
+    "other control characters": ("\x01\x1b[31m\x7f", "\x01\x1b[31m\x7f"),
+}
+
+
+@pytest.mark.parametrize(("text", "kept"), TEXTS.values(), ids=TEXTS)
+def test_only_what_postgres_refuses_is_replaced(text: str, kept: str) -> None:
+    assert texts.clean(text) == kept
+
+
+@given(ANY_TEXT)
+def test_every_text_becomes_storable_and_storable_ones_stay(text: str) -> None:
+    cleaned = texts.clean(text)
+
+    assert texts.is_storable(cleaned)
+    assert cleaned == text or not texts.is_storable(text)
+
+
+def test_all_texts_of_a_document_are_cleaned_and_nothing_else() -> None:
+    said = {"a\0": ["\ud800", ("b", 1, None, True, 2.5)], "c": {"d": "\U0001f600"}}
+    assert texts.cleaned(said) == {
+        "a\ufffd": ["\ufffd", ["b", 1, None, True, 2.5]],
+        "c": {"d": "\U0001f600"},
+    }
