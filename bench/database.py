@@ -11,7 +11,7 @@ from support import postgres
 
 ROLE = "rollcall"
 # As a production server would run, unlike the tests' one.
-_SETTINGS = {
+SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -43,7 +43,8 @@ class Database:
     @property
     def dsn(self) -> str:
         """Where the product finds it; it comes as a role of its own, which is what is counted."""
-        return self.server.dsn(ROLE).replace(f"{postgres.SUPERUSER}@", f"{ROLE}@")
+        of_all = self.server.tcp_dsn if self.server.port else self.server.dsn
+        return of_all(ROLE).replace(f"{postgres.SUPERUSER}@", f"{ROLE}@")
 
     def one(self, query: str) -> float:
         """Return the only value of a query, 0 for none."""
@@ -60,9 +61,9 @@ class Database:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Database]:
-    """Run a server with the product's tables until the block ends."""
-    with postgres.own_server(settings=_SETTINGS) as server:
+def running(*, port: int | None = None, **settings: str) -> Iterator[Database]:
+    """Run a server with the product's tables until the block ends; with `port` over loopback."""
+    with postgres.own_server(port=port, settings=SETTINGS | settings) as server:
         server.execute(f"CREATE ROLE {ROLE} LOGIN")
         server.execute(f"CREATE DATABASE {ROLE} OWNER {ROLE}")
         database = Database(server=server)

@@ -8,8 +8,23 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process has used, in user and kernel mode."""
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / _TICKS
+    return sum(_ticks(Path(f"/proc/{pid}/stat").read_text())[:2]) / _TICKS
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and all that came from it, also of what has ended."""
+    return sum(sum(_ticks(_read(f"{one}/stat"))) for one in tree(pid)) / _TICKS
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and its descendants; what ends meanwhile is left out."""
+    children = _read(f"{pid}/task/{pid}/children").split()
+    return [pid, *(found for child in children for found in tree(int(child)))]
+
+
+def tree_rss_mib(pid: int) -> float:
+    """Return the sum of what they hold; what they share counts for each of them."""
+    return sum(rss_mib(one) for one in tree(pid))
 
 
 def rss_mib(pid: int) -> float:
@@ -40,6 +55,20 @@ def describe() -> str:
 def load() -> float:
     """Return how many threads wanted to run in the last minute, ours included."""
     return os.getloadavg()[0]
+
+
+def _ticks(stat: str) -> list[int]:
+    """Return its user and kernel mode, then those of its children that it has waited for."""
+    after_name = stat.rpartition(")")[2].split()
+    return [int(value) for value in after_name[11:15]]
+
+
+def _read(name: str) -> str:
+    """Read a file of a process, nothing if it has ended."""
+    try:
+        return Path(f"/proc/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _status(pid: int, name: str) -> float:

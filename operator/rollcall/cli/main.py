@@ -42,9 +42,11 @@ def _run(options: argparse.Namespace) -> None:
 
             asyncio.run(processes.operator(settings))
         case "api":
+            import uvloop
+
             from rollcall.wiring import processes
 
-            asyncio.run(processes.api(settings))
+            uvloop.run(processes.api(settings))
         case "executions":
             executions.run(options, settings, clock.now())
         case "dead-letters":

@@ -8,11 +8,14 @@ from rollcall.cluster import client, lookup, tokens
 from rollcall.metrics import names, server
 from rollcall.services import ingest
 from rollcall.store import engine
-from rollcall.wiring import lifecycle, replica
+from rollcall.wiring import lifecycle
 
 
 async def operator(settings: config.Settings) -> None:
     """Run `rollcall operator` until a signal comes."""
+    # Only here: the api process has no use for kopf and the reconcilers, and saves 12 MB.
+    from rollcall.wiring import replica
+
     metrics = names.Metrics()
     async with (
         lifecycle.stopping() as stop,
