@@ -39,7 +39,7 @@ def environment(dsn: str) -> dict[str, str]:
 
 
 def _kubernetes() -> dict[str, str]:
-    for name in ("rollcall-demo", "rollcall-test", "rollcall-audit"):
+    for name in ("rollcall-demo", "rollcall-test"):
         kubeconfig = cachedir.kubeconfig(name)
         if kubeconfig.exists():
             return {"KUBECONFIG": str(kubeconfig), "ROLLCALL_KUBE_CONTEXT": f"kind-{name}"}

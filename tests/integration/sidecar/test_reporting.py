@@ -305,7 +305,7 @@ def test_a_body_in_chunks_is_taken(start: sidecars.Start, api: scriptedapi.Api) 
         stream.sendall(b"8\r\nmessage=\r\n")
         stream.sendall(b"2\r\nhi\r\n0\r\n\r\n")
         assert stream.recv(1000).startswith(b"HTTP/1.1 202 ")
-    reports = api.wait_until(lambda reports: reports[-1].items)
+    reports = api.wait_until(lambda reports: reports and reports[-1].items)
     assert reports[-1].items[0]["message"] == "hi"
 
 
@@ -353,7 +353,7 @@ def test_control_characters_reach_the_api_as_json_and_never_the_log(
     sidecar = start()
     message = "\x1b[31m red \r\nrollcall: forged\x00\x7f <b>@channel"
     sidecar.post("/error", message=message, type="\u202e")
-    (item,) = api.wait_until(lambda reports: reports[-1].items)[-1].items
+    (item,) = api.wait_until(lambda reports: reports and reports[-1].items)[-1].items
     assert item["message"] == message.replace("\x00", "\ufffd")
     assert "forged" not in sidecar.stderr
 
