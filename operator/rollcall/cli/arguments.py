@@ -34,12 +34,31 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def identifier(text: str) -> UUID:
-    """Read the id of an execution."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no id of an execution") from None
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """Let people choose jobs."""
+    parser.add_argument("-n", "--namespace", help="of the jobs (default all)")
+    parser.add_argument("--cronjob", metavar="NAME", help="of the job (default all)")
+
+
+def add_pages(parser: argparse.ArgumentParser) -> None:
+    """Let people read a long list in pages."""
+    parser.add_argument(
+        "--limit", type=number, default=50, metavar="N",
+        help=f"how many on a page, 1 to {_MOST} (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--cursor", help="what the page before ended with")
+
+
+def add_id(parser: argparse.ArgumentParser, of: str) -> None:
+    """Let people name one, such as `an execution`."""
+
+    def identifier(text: str) -> UUID:
+        try:
+            return UUID(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no id of {of}") from None
+
+    parser.add_argument("id", type=identifier, metavar="ID", help="as the list shows it")
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

@@ -7,16 +7,14 @@ import getpass
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from rollcall import config
-from rollcall.cli import arguments, output
+from rollcall.cli import arguments, database, output
 from rollcall.core import dead_letters, errors
 from rollcall.services import dead_letters as services
 from rollcall.services import ports
-from rollcall.store import engine, upgrade
+from rollcall.store import engine
 
 _EXAMPLE = """examples, in a pod of the operator:
   rollcall dead-letters list -n shop --state open
@@ -27,6 +25,7 @@ _ABOUT = {
     dead_letters.Act.RESOLVE: "say that one is processed, or mended by hand",
     dead_letters.Act.DISCARD: "say that one will not be processed",
 }
+_ONE = "a dead letter"
 _LONGEST_NAME = 200
 _LONGEST_REASON = 1000
 _LONGEST_LINE = 120  # of an error in the table
@@ -39,7 +38,7 @@ def add_parser(add: arguments.Add) -> None:
     actions = parser.add_subparsers(dest="dead_letters_command", required=True, metavar="ACTION")
     command = functools.partial(arguments.command, actions.add_parser)
     _add_list(command("list", "list dead letters, newest first, a page at a time"))
-    _add_id(command("show", "show one with its payload, and what was done with it"))
+    arguments.add_id(command("show", "show one with its payload, and what was done with it"), _ONE)
     for act, told in _ABOUT.items():
         _add_act(command(act.value, told))
     for action in actions.choices.values():
@@ -47,26 +46,17 @@ def add_parser(add: arguments.Add) -> None:
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--namespace", help="of the jobs (default all)")
-    parser.add_argument("--cronjob", metavar="NAME", help="of the job (default all)")
+    arguments.add_job(parser)
     parser.add_argument(
         "--state", action="append", default=[], metavar="STATE",
         choices=[state.value for state in dead_letters.State],
         help="one of " + ", ".join(dead_letters.State) + "; may be given several times",
     )  # fmt: skip
-    parser.add_argument(
-        "--limit", type=arguments.number, default=50, metavar="N",
-        help="how many on a page, 1 to 1000 (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--cursor", help="what the page before ended with")
-
-
-def _add_id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=_identifier, metavar="ID", help="as the list shows it")
+    arguments.add_pages(parser)
 
 
 def _add_act(parser: argparse.ArgumentParser) -> None:
-    _add_id(parser)
+    arguments.add_id(parser, _ONE)
     parser.add_argument(
         "--as", dest="actor", type=_name, metavar="NAME",
         help="who you are, for the audit log (default the user of the operating system)",
@@ -74,13 +64,6 @@ def _add_act(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reason", type=_reason, help="why, for the audit log and whoever looks at it later"
     )
-
-
-def _identifier(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no id of a dead letter") from None
 
 
 def _name(text: str) -> str:
@@ -104,60 +87,48 @@ def run(options: argparse.Namespace, settings: config.Settings) -> None:
 
 
 async def _answer(options: argparse.Namespace, settings: config.Settings) -> Sequence[str]:
-    password = config.database_password()
-    await upgrade.check(settings.database_dsn, password=password)
-    database = engine.Database(
-        settings.database_dsn, password=password, application_name="rollcall-cli"
-    )
     ask = {"list": _list, "show": _show}.get(options.dead_letters_command, _act)
-    try:
-        return await ask(database, options, settings.cluster)
-    finally:
-        await database.close()
+    async with database.opened(settings) as store:
+        return await ask(store, options, settings.cluster)
 
 
-async def _list(
-    database: engine.Database, options: argparse.Namespace, cluster: str
-) -> Sequence[str]:
+async def _list(store: engine.Database, options: argparse.Namespace, cluster: str) -> Sequence[str]:
     choice = services.Choice(
         cluster=cluster,
         namespace=options.namespace,
         cronjob=options.cronjob,
         states=frozenset(map(dead_letters.State, options.state)),
     )
-    page = await database.run(
+    page = await store.run(
         lambda unit: unit.letters.page(choice, limit=options.limit, cursor=options.cursor)
     )
     if options.output == "json":
-        return _json({"items": list(map(_as_json, page.items)), "nextCursor": page.next_cursor})
+        listed = [_as_json(letter) for letter in page.items]
+        return output.as_json({"items": listed, "nextCursor": page.next_cursor})
     return list(_table_of(page)) if page.items else ("no dead letters",)
 
 
-async def _show(
-    database: engine.Database, options: argparse.Namespace, cluster: str
-) -> Sequence[str]:
+async def _show(store: engine.Database, options: argparse.Namespace, cluster: str) -> Sequence[str]:
     async def read(
         unit: engine.Transaction,
     ) -> tuple[ports.DeadLetter | None, Sequence[ports.AuditEntry]]:
         found = await unit.letters.find(cluster, options.id)
         return found, await unit.audit.of(dead_letters.target(options.id)) if found else ()
 
-    letter, acts = await database.run(read)
+    letter, acts = await store.run(read)
     if letter is None:
         raise errors.NotFound(f"there is no dead letter {options.id}")
     if options.output == "json":
-        return _json(_as_json(letter) | {"acts": list(map(_act_as_json, acts))})
+        return output.as_json(_as_json(letter) | {"acts": list(map(_act_as_json, acts))})
     return list(_told(letter, acts))
 
 
-async def _act(
-    database: engine.Database, options: argparse.Namespace, cluster: str
-) -> Sequence[str]:
+async def _act(store: engine.Database, options: argparse.Namespace, cluster: str) -> Sequence[str]:
     act = dead_letters.Act(options.dead_letters_command)
     wish = services.Wish(act=act, actor=options.actor or _user(), reason=options.reason)
-    state = await database.run(lambda unit: services.carry_out(unit, cluster, options.id, wish))
+    state = await store.run(lambda unit: services.carry_out(unit, cluster, options.id, wish))
     if options.output == "json":
-        return _json({"id": str(options.id), "state": state.value})
+        return output.as_json({"id": str(options.id), "state": state.value})
     return (f"{options.id} is {state}",)
 
 
@@ -174,13 +145,13 @@ def _user() -> str:
 
 def _table_of(page: services.Page) -> Iterator[str]:
     header = ["NAMESPACE", "CRONJOB", "AT", "STATE", "ITEM", "ID", "ERROR"]
-    rows = [
-        [one.namespace, one.cronjob, _utc(one.at), one.state, one.item, str(one.id), _line(one)]
-        for one in page.items
-    ]
+    rows = [[one.namespace, one.cronjob, *_cells(one)] for one in page.items]
     yield from output.aligned([header, *rows])
-    if page.next_cursor:
-        yield f"more: --cursor {page.next_cursor}"
+    yield from output.more(page.next_cursor)
+
+
+def _cells(letter: ports.DeadLetter) -> list[str]:
+    return [output.utc(letter.at), letter.state, letter.item, str(letter.id), _line(letter)]
 
 
 def _line(letter: ports.DeadLetter) -> str:
@@ -197,7 +168,7 @@ def _told(letter: ports.DeadLetter, acts: Sequence[ports.AuditEntry]) -> Iterato
     if acts:
         yield from ("", "acts")
         yield from output.aligned(
-            [(_utc(one.at), one.verb, one.actor, one.reason or "-") for one in acts]
+            [(output.utc(one.at), one.verb, one.actor, one.reason or "-") for one in acts]
         )
 
 
@@ -207,13 +178,13 @@ def _as_json(letter: ports.DeadLetter) -> dict[str, Any]:
         "namespace": letter.namespace,
         "cronjob": letter.cronjob,
         "execution": str(letter.execution_id),
-        "at": _utc(letter.at),
+        "at": output.utc(letter.at),
         "state": letter.state.value,
-        "stateTime": _utc(letter.state_at),
+        "stateTime": output.utc(letter.state_at),
         "actor": letter.actor,
         "note": letter.note,
         "handedTo": letter.handed_to and str(letter.handed_to),
-        "handedTime": letter.handed_at and _utc(letter.handed_at),
+        "handedTime": letter.handed_at and output.utc(letter.handed_at),
         "item": letter.item,
         "error": letter.error,
         "payload": letter.payload,
@@ -222,18 +193,10 @@ def _as_json(letter: ports.DeadLetter) -> dict[str, Any]:
 
 def _act_as_json(entry: ports.AuditEntry) -> dict[str, Any]:
     return {
-        "at": _utc(entry.at),
+        "at": output.utc(entry.at),
         "actor": entry.actor,
         "verb": entry.verb,
         "reason": entry.reason,
         "before": entry.before,
         "after": entry.after,
     }
-
-
-def _json(document: object) -> list[str]:
-    return [json.dumps(document, indent=2, ensure_ascii=False)]
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

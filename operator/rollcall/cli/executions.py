@@ -3,17 +3,16 @@
 import argparse
 import asyncio
 import functools
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollcall import config
-from rollcall.cli import arguments, output, reported
+from rollcall.cli import arguments, database, output, reported
 from rollcall.core import durations, errors, executions, rollups
 from rollcall.services.listing import Choice, Listed, Page
-from rollcall.store import engine, upgrade
+from rollcall.store import engine
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _EXAMPLE = """examples, in a pod of the operator:
@@ -32,9 +31,9 @@ def add_parser(add: arguments.Add) -> None:
     command = functools.partial(arguments.command, actions.add_parser)
     _add_list(command("list", "list executions, newest slot first, a page at a time"))
     show = command("show", "show one execution, and what happened in it")
-    show.add_argument("id", type=arguments.identifier, metavar="ID", help="as the list shows it")
+    arguments.add_id(show, "an execution")
     stats = command("stats", "count executions by job and status, and say how long runs took")
-    _add_job(stats)
+    arguments.add_job(stats)
     stats.add_argument(
         "--days",
         type=arguments.number,
@@ -46,7 +45,7 @@ def add_parser(add: arguments.Add) -> None:
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
-    _add_job(parser)
+    arguments.add_job(parser)
     parser.add_argument(
         "--status", action="append", default=[], metavar="STATUS",
         choices=[status.value for status in executions.Status],
@@ -61,16 +60,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
         "--since", type=arguments.duration, metavar="DURATION",
         help="slots of so long a time until now, such as 7d",
     )  # fmt: skip
-    parser.add_argument(
-        "--limit", type=arguments.number, default=50, metavar="N",
-        help="how many on a page, 1 to 1000 (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--cursor", help="what the page before ended with")
-
-
-def _add_job(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--namespace", help="of the jobs (default all)")
-    parser.add_argument("--cronjob", metavar="NAME", help="of the job (default all)")
+    arguments.add_pages(parser)
 
 
 def run(options: argparse.Namespace, settings: config.Settings, now: datetime) -> None:
@@ -81,20 +71,13 @@ def run(options: argparse.Namespace, settings: config.Settings, now: datetime) -
 async def _answer(
     options: argparse.Namespace, settings: config.Settings, now: datetime
 ) -> Sequence[str]:
-    password = config.database_password()
-    await upgrade.check(settings.database_dsn, password=password)
-    database = engine.Database(
-        settings.database_dsn, password=password, application_name="rollcall-cli"
-    )
     ask = {"list": _list, "show": _show, "stats": _stats}[options.executions_command]
-    try:
-        return await ask(database, options, settings.cluster, now)
-    finally:
-        await database.close()
+    async with database.opened(settings) as store:
+        return await ask(store, options, settings.cluster, now)
 
 
 async def _list(
-    database: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
+    store: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
 ) -> Sequence[str]:
     choice = Choice(
         cluster=cluster,
@@ -104,17 +87,17 @@ async def _list(
         trigger=executions.Trigger(options.trigger) if options.trigger else None,
         since=now - options.since if options.since else None,
     )
-    page = await database.run(
+    page = await store.run(
         lambda unit: unit.listing.page(choice, limit=options.limit, cursor=options.cursor)
     )
     if options.output == "json":
         listed = [_as_json(item) for item in page.items]
-        return _json({"items": listed, "nextCursor": page.next_cursor})
+        return output.as_json({"items": listed, "nextCursor": page.next_cursor})
     return list(_table_of(page)) if page.items else _NOTHING
 
 
 async def _show(
-    database: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
+    store: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
 ) -> Sequence[str]:
     del now
 
@@ -127,13 +110,10 @@ async def _show(
         events = await unit.events.of(options.id)
         return found, events, await reported.read(unit, found.execution)
 
-    item, events, said = await database.run(read)
-    told = [
-        {"at": _utc(one.at), "source": one.source, "reason": one.reason, "message": one.message}
-        for one in events
-    ]
+    item, events, said = await store.run(read)
+    told = [_event_as_json(one) for one in events]
     if options.output == "json":
-        return _json(_as_json(item) | reported.as_json(said) | {"events": told})
+        return output.as_json(_as_json(item) | reported.as_json(said) | {"events": told})
     rows = [(name, str(value)) for name, value in _as_json(item).items() if value is not None]
     lines = list(output.aligned([*rows, *reported.rows(said)]))
     if told:
@@ -142,7 +122,7 @@ async def _show(
 
 
 async def _stats(
-    database: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
+    store: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
 ) -> Sequence[str]:
     choice = Choice(cluster=cluster, namespace=options.namespace, cronjob=options.cronjob)
     since = now.astimezone(UTC).date() - timedelta(days=options.days - 1)
@@ -155,10 +135,10 @@ async def _stats(
             of_name[jobs[cronjob_id]].append(found)
         return {job: rollups.together(parts) for job, parts in sorted(of_name.items())}
 
-    found = await database.run(read)
+    found = await store.run(read)
     if options.output == "json":
         items = [_numbers_as_json(job, numbers) for job, numbers in found.items()]
-        return _json({"since": since.isoformat(), "items": items})
+        return output.as_json({"since": since.isoformat(), "items": items})
     return list(output.aligned(list(_numbers_table(found)))) if found else _NOTHING
 
 
@@ -166,14 +146,13 @@ def _table_of(page: Page) -> Iterator[str]:
     header = ["NAMESPACE", "CRONJOB", "SLOT", "STATUS", "REASON", "TRIGGER", "DURATION", "ID"]
     rows = [[item.namespace, item.cronjob, *_cells(item.execution)] for item in page.items]
     yield from output.aligned([header, *rows])
-    if page.next_cursor:
-        yield f"more: --cursor {page.next_cursor}"
+    yield from output.more(page.next_cursor)
 
 
 def _cells(run: executions.Execution) -> list[str]:
     took = run.ended_at - run.started_at if run.started_at and run.ended_at else None
     return [
-        _utc(run.slot_at),
+        output.utc(run.slot_at),
         run.status,
         run.reason or "-",
         run.trigger,
@@ -203,16 +182,25 @@ def _as_json(item: Listed) -> dict[str, Any]:
         "id": str(run.id),
         "namespace": item.namespace,
         "cronjob": item.cronjob,
-        "slotTime": _utc(run.slot_at),
+        "slotTime": output.utc(run.slot_at),
         "trigger": run.trigger,
         "status": run.status,
         "reason": run.reason,
         "message": run.message,
         "exitCode": run.exit_code,
         "jobName": run.job_name,
-        "startTime": run.started_at and _utc(run.started_at),
-        "completionTime": run.ended_at and _utc(run.ended_at),
+        "startTime": run.started_at and output.utc(run.started_at),
+        "completionTime": run.ended_at and output.utc(run.ended_at),
         "attempts": run.attempts,
+    }
+
+
+def _event_as_json(event: executions.Event) -> dict[str, str]:
+    return {
+        "at": output.utc(event.at),
+        "source": event.source,
+        "reason": event.reason,
+        "message": event.message,
     }
 
 
@@ -231,10 +219,6 @@ def _numbers_as_json(job: Job, numbers: rollups.Statistics) -> dict[str, Any]:
     }
 
 
-def _json(document: object) -> list[str]:
-    return [json.dumps(document, indent=2, ensure_ascii=False)]
-
-
 def _text(duration: timedelta | None) -> str:
     if duration is None:
         return "-"
@@ -243,7 +227,3 @@ def _text(duration: timedelta | None) -> str:
 
 def _seconds(duration: timedelta | None) -> float | None:
     return None if duration is None else round(duration.total_seconds(), 3)
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,8 +1,10 @@
 """How a command prints: rows as columns that line up, safe to show in a terminal."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 _GAP = "  "
 
@@ -14,6 +16,22 @@ def show(lines: Iterable[str]) -> None:
     except BrokenPipeError:
         # Else Python would try to write the rest when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def as_json(document: object) -> list[str]:
+    """Write a document for programs, which people can read too."""
+    return [json.dumps(document, indent=2, ensure_ascii=False)]
+
+
+def utc(at: datetime) -> str:
+    """Write an instant as RFC 3339 has it, in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def more(cursor: str | None) -> Iterator[str]:
+    """Yield how to go on, where there is another page."""
+    if cursor:
+        yield f"more: --cursor {cursor}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,9 +1,8 @@
 """`rollcall schedule explain`: what a schedule does, before it does it."""
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from rollcall.cli import arguments, output
@@ -57,7 +56,7 @@ def run(options: argparse.Namespace, now: datetime) -> None:
         start = start.replace(tzinfo=zones.load(options.zone).info)
     explained = explain.explain(ticks, start, options.count)
     if options.output == "json":
-        output.show([json.dumps(_as_json(explained), indent=2)])
+        output.show(output.as_json(_as_json(explained)))
     else:
         output.show(_as_text(explained))
 
@@ -140,9 +139,9 @@ def _as_json(explained: explain.Explanation) -> dict[str, Any]:
     return {
         "schedule": ticks.expression,
         "timeZone": ticks.zone,
-        "from": _utc(explained.start),
+        "from": output.utc(explained.start),
         "slots": [
-            {"utc": _utc(slot), "local": _local(slot, ticks.zone).isoformat()}
+            {"utc": output.utc(slot), "local": _local(slot, ticks.zone).isoformat()}
             for slot in explained.slots
         ],
         "shortestGapSeconds": gaps and int(gaps.shortest.total_seconds()),
@@ -156,7 +155,7 @@ def _as_json(explained: explain.Explanation) -> dict[str, Any]:
 
 def _change_as_json(change: cron_changes.ClockChange) -> dict[str, Any]:
     return {
-        "at": _utc(change.at),
+        "at": output.utc(change.at),
         "localBefore": _on_the_wall(change.at, change.before).isoformat(),
         "localAfter": _on_the_wall(change.at, change.after).isoformat(),
         "leftOut": [wall.isoformat() for wall in change.left_out],
@@ -173,7 +172,3 @@ def _on_the_wall(at: datetime, offset: timedelta) -> datetime:
 
 def _local(at: datetime, zone: str) -> datetime:
     return at.astimezone(zones.load(zone).info)
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

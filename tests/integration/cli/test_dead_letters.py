@@ -1,19 +1,18 @@
 """`rollcall dead-letters …` as it is typed."""
 
 import asyncio
+import functools
 import getpass
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from rollcall.cli import main
 from rollcall.core.executions import Status
 from rollcall.store import engine
-from support import builders, said
+from support import builders, commands, said
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 REPORT = builders.job("report")
@@ -24,26 +23,12 @@ FIRST, SECOND = (str(said.letter_id("pod-report", seq)) for seq in (1, 2))
 THIRD = str(said.letter_id("pod-billing", 1))
 ABSENT = "3a4e6b66-0083-8c1c-b6d6-46119678cb55"
 
-Rollcall = Callable[..., str]
-
 
 @pytest.fixture
-def rollcall(
-    dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Rollcall:
+def rollcall(dsn: str, command: commands.Command) -> commands.Command:
     """Run the command on a database with three dead letters of two jobs."""
-    monkeypatch.setenv("ROLLCALL_DATABASE_DSN", dsn)
-    monkeypatch.setenv("ROLLCALL_CLUSTER", builders.CLUSTER)
     asyncio.run(fill(dsn))
-
-    def run(*arguments: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as ended:
-            main.main(["dead-letters", *arguments])
-        captured = capsys.readouterr()
-        assert ended.value.code == code, captured.err
-        return captured.err if code else captured.out
-
-    return run
+    return functools.partial(command, "dead-letters")
 
 
 async def fill(dsn: str) -> None:
@@ -64,13 +49,9 @@ async def fill(dsn: str) -> None:
     await store.close()
 
 
-def ids_in(printed: str) -> list[str]:
-    return re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", printed)
-
-
-def test_all_are_listed_newest_first(rollcall: Rollcall) -> None:
+def test_all_are_listed_newest_first(rollcall: commands.Command) -> None:
     printed = rollcall("list")
-    assert ids_in(printed) == [SECOND, FIRST, THIRD]
+    assert commands.ids_in(printed) == [SECOND, FIRST, THIRD]
     assert printed.splitlines()[0].split() == [
         "NAMESPACE", "CRONJOB", "AT", "STATE", "ITEM", "ID", "ERROR",
     ]  # fmt: skip
@@ -89,18 +70,18 @@ CHOICES: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize(("arguments", "expected"), CHOICES.values(), ids=CHOICES)
 def test_the_list_can_be_restricted(
-    rollcall: Rollcall, arguments: list[str], expected: list[str]
+    rollcall: commands.Command, arguments: list[str], expected: list[str]
 ) -> None:
     printed = rollcall("list", *arguments)
-    assert ids_in(printed) == expected
+    assert commands.ids_in(printed) == expected
     assert (printed == "no dead letters\n") == (expected == [])
 
 
-def test_pages_follow_one_another_by_the_cursor(rollcall: Rollcall) -> None:
+def test_pages_follow_one_another_by_the_cursor(rollcall: commands.Command) -> None:
     first = rollcall("list", "--limit", "2")
     (cursor,) = re.findall(r"more: --cursor (\S+)", first)
     second = rollcall("list", "--limit", "2", "--cursor", cursor)
-    assert ids_in(first) + ids_in(second) == [SECOND, FIRST, THIRD]
+    assert commands.ids_in(first) + commands.ids_in(second) == [SECOND, FIRST, THIRD]
     assert "more:" not in second
 
     page = json.loads(rollcall("list", "--limit", "2", "-o", "json"))
@@ -110,7 +91,7 @@ def test_pages_follow_one_another_by_the_cursor(rollcall: Rollcall) -> None:
 
 
 def test_one_is_shown_with_its_payload_and_no_character_that_a_terminal_obeys(
-    rollcall: Rollcall,
+    rollcall: commands.Command,
 ) -> None:
     printed = rollcall("show", SECOND)
     assert re.search(r"^item +order-2$", printed, re.MULTILINE)
@@ -126,7 +107,7 @@ def test_one_is_shown_with_its_payload_and_no_character_that_a_terminal_obeys(
     [("requeue", "requeued"), ("resolve", "resolved"), ("discard", "discarded")],
 )
 def test_an_act_changes_the_state_and_is_remembered(
-    rollcall: Rollcall, act: str, state: str
+    rollcall: commands.Command, act: str, state: str
 ) -> None:
     assert rollcall(act, FIRST, "--as", "ada", "--reason", "seen") == f"{FIRST} is {state}\n"
 
@@ -140,7 +121,7 @@ def test_an_act_changes_the_state_and_is_remembered(
 
 
 def test_without_a_name_it_is_the_user_of_the_operating_system(
-    rollcall: Rollcall, monkeypatch: pytest.MonkeyPatch
+    rollcall: commands.Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "grace")
     answer = json.loads(rollcall("resolve", FIRST, "-o", "json"))
@@ -149,7 +130,7 @@ def test_without_a_name_it_is_the_user_of_the_operating_system(
 
 
 def test_where_nobody_knows_who_you_are_you_are_asked(
-    rollcall: Rollcall, monkeypatch: pytest.MonkeyPatch
+    rollcall: commands.Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody() -> str:
         raise KeyError("uid not found")
@@ -159,7 +140,9 @@ def test_where_nobody_knows_who_you_are_you_are_asked(
 
 
 @pytest.mark.parametrize("act", ["requeue", "resolve", "discard"])
-def test_a_step_that_there_is_not_is_refused_with_the_reason(rollcall: Rollcall, act: str) -> None:
+def test_a_step_that_there_is_not_is_refused_with_the_reason(
+    rollcall: commands.Command, act: str
+) -> None:
     rollcall("resolve", FIRST, "--as", "ada")
     said_so = rollcall(act, FIRST, "--as", "ada", code=1)
     assert f"it is resolved: there is nothing to {act} any more" in said_so
@@ -167,11 +150,13 @@ def test_a_step_that_there_is_not_is_refused_with_the_reason(rollcall: Rollcall,
 
 
 @pytest.mark.parametrize("action", ["show", "requeue", "resolve", "discard"])
-def test_one_that_there_is_not_is_said_to_be_absent(rollcall: Rollcall, action: str) -> None:
+def test_one_that_there_is_not_is_said_to_be_absent(
+    rollcall: commands.Command, action: str
+) -> None:
     assert f"no dead letter {ABSENT}" in rollcall(action, ABSENT, code=1)
     assert "no id of a dead letter" in rollcall(action, "order-1", code=2)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])
-def test_a_name_that_says_nothing_is_refused(rollcall: Rollcall, name: str) -> None:
+def test_a_name_that_says_nothing_is_refused(rollcall: commands.Command, name: str) -> None:
     assert "printable characters" in rollcall("resolve", FIRST, "--as", name, code=2)

@@ -1,9 +1,9 @@
 """`rollcall executions …` as it is typed."""
 
 import asyncio
+import functools
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from rollcall.cli import main
 from rollcall.core.executions import Event, Execution, Status
 from rollcall.store import engine
-from support import builders
+from support import builders, commands
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 HOUR = timedelta(hours=1)
@@ -27,26 +27,12 @@ RUNS = [
 FAILED = RUNS[1]
 OOM = Event(at=FAILED.slot_at, source="pod", reason="OOMKilled", message="exit code 137")
 
-Rollcall = Callable[..., str]
-
 
 @pytest.fixture
-def rollcall(
-    dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Rollcall:
+def rollcall(dsn: str, command: commands.Command) -> commands.Command:
     """Run the command on a ledger with four executions of two jobs."""
-    monkeypatch.setenv("ROLLCALL_DATABASE_DSN", dsn)
-    monkeypatch.setenv("ROLLCALL_CLUSTER", builders.CLUSTER)
     asyncio.run(fill(dsn))
-
-    def run(*arguments: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as ended:
-            main.main(["executions", *arguments])
-        said = capsys.readouterr()
-        assert ended.value.code == code, said.err
-        return said.err if code else said.out
-
-    return run
+    return functools.partial(command, "executions")
 
 
 async def fill(dsn: str) -> None:
@@ -60,21 +46,17 @@ async def fill(dsn: str) -> None:
     await store.close()
 
 
-def ids_in(printed: str) -> list[str]:
-    return re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", printed)
-
-
 def newest_first(*runs: Execution) -> list[str]:
     return [str(run.id) for run in sorted(runs, key=lambda run: run.slot_at, reverse=True)]
 
 
-def test_the_list_is_a_table_newest_first(rollcall: Rollcall) -> None:
+def test_the_list_is_a_table_newest_first(rollcall: commands.Command) -> None:
     printed = rollcall("list")
 
     assert printed.splitlines()[0].split() == [
         "NAMESPACE", "CRONJOB", "SLOT", "STATUS", "REASON", "TRIGGER", "DURATION", "ID",
     ]  # fmt: skip
-    assert ids_in(printed) == newest_first(*RUNS)
+    assert commands.ids_in(printed) == newest_first(*RUNS)
     assert re.search(r"^shop +report +\S+Z +failed +Failed +schedule +30s +", printed, re.MULTILINE)
 
 
@@ -89,21 +71,21 @@ CHOICES: dict[str, tuple[list[str], list[Execution]]] = {
 
 @pytest.mark.parametrize(("arguments", "expected"), CHOICES.values(), ids=CHOICES)
 def test_the_list_can_be_restricted(
-    rollcall: Rollcall, arguments: list[str], expected: list[Execution]
+    rollcall: commands.Command, arguments: list[str], expected: list[Execution]
 ) -> None:
-    assert ids_in(rollcall("list", *arguments)) == newest_first(*expected)
+    assert commands.ids_in(rollcall("list", *arguments)) == newest_first(*expected)
 
 
-def test_pages_follow_one_another_by_the_cursor(rollcall: Rollcall) -> None:
+def test_pages_follow_one_another_by_the_cursor(rollcall: commands.Command) -> None:
     first = rollcall("list", "--limit", "3")
     cursor = re.findall(r"more: --cursor (\S+)", first)[0]
     second = rollcall("list", "--limit", "3", "--cursor", cursor)
 
-    assert ids_in(first) + ids_in(second) == newest_first(*RUNS)
+    assert commands.ids_in(first) + commands.ids_in(second) == newest_first(*RUNS)
     assert "more:" not in second
 
 
-def test_the_list_as_json_has_items_and_the_next_cursor(rollcall: Rollcall) -> None:
+def test_the_list_as_json_has_items_and_the_next_cursor(rollcall: commands.Command) -> None:
     page = json.loads(rollcall("list", "--limit", "2", "-o", "json"))
 
     assert [item["id"] for item in page["items"]] == newest_first(*RUNS)[:2]
@@ -111,11 +93,11 @@ def test_the_list_as_json_has_items_and_the_next_cursor(rollcall: Rollcall) -> N
     assert page["nextCursor"]
 
 
-def test_a_forged_cursor_is_refused_with_the_way_out(rollcall: Rollcall) -> None:
+def test_a_forged_cursor_is_refused_with_the_way_out(rollcall: commands.Command) -> None:
     assert "nextCursor" in rollcall("list", "--cursor", "forged", code=2)
 
 
-def test_one_is_shown_with_what_happened_in_it(rollcall: Rollcall) -> None:
+def test_one_is_shown_with_what_happened_in_it(rollcall: commands.Command) -> None:
     printed = rollcall("show", str(FAILED.id))
 
     assert re.search(r"^exitCode +3$", printed, re.MULTILINE)
@@ -125,7 +107,7 @@ def test_one_is_shown_with_what_happened_in_it(rollcall: Rollcall) -> None:
     assert [event["reason"] for event in shown["events"]] == ["OOMKilled"]
 
 
-def test_one_that_there_is_not_is_said_to_be_absent(rollcall: Rollcall) -> None:
+def test_one_that_there_is_not_is_said_to_be_absent(rollcall: commands.Command) -> None:
     absent = str(builders.execution().id)
 
     beyond_time = "ffffffff-ffff-8fff-bfff-ffffffffffff"  # its bits say a year beyond 9999
@@ -136,7 +118,7 @@ def test_one_that_there_is_not_is_said_to_be_absent(rollcall: Rollcall) -> None:
 
 
 @pytest.mark.parametrize("action", ["list", "stats"])
-def test_where_nothing_is_chosen_it_says_so(rollcall: Rollcall, action: str) -> None:
+def test_where_nothing_is_chosen_it_says_so(rollcall: commands.Command, action: str) -> None:
     assert rollcall(action, "--cronjob", "absent") == "no executions\n"
 
 
@@ -150,7 +132,7 @@ def test_a_database_without_tables_is_answered_with_what_to_run(
     assert "run `rollcall db upgrade`" in said
 
 
-def test_numbers_are_by_job(rollcall: Rollcall) -> None:
+def test_numbers_are_by_job(rollcall: commands.Command) -> None:
     printed = rollcall("stats", "--days", "30")
 
     header, billing, report = (line.split() for line in printed.splitlines())
@@ -162,7 +144,7 @@ def test_numbers_are_by_job(rollcall: Rollcall) -> None:
     assert report == ["shop", "report", "50.0%", "1", "1", "1", "30s", "30s", "30s", "30s"]
 
 
-def test_numbers_as_json_are_of_the_chosen_jobs_and_days(rollcall: Rollcall) -> None:
+def test_numbers_as_json_are_of_the_chosen_jobs_and_days(rollcall: commands.Command) -> None:
     numbers: dict[str, Any] = json.loads(
         rollcall("stats", "--days", "2", "--cronjob", "report", "-o", "json")
     )

@@ -1,17 +1,17 @@
 """What a run's program reported, as `rollcall executions show` shows it."""
 
 import asyncio
+import functools
 import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rollcall.cli import main
-from rollcall.core import executions, reporting
+from rollcall.core import reporting
 from rollcall.core.executions import Status
 from rollcall.store import engine
-from support import builders
+from support import builders, commands
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 SECOND = timedelta(seconds=1)
@@ -59,25 +59,14 @@ async def fill(dsn: str) -> None:
 
 
 @pytest.fixture
-def database(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLCALL_DATABASE_DSN", dsn)
-    monkeypatch.setenv("ROLLCALL_CLUSTER", builders.CLUSTER)
+def show(dsn: str, command: commands.Command) -> commands.Command:
+    """Show a run of a ledger with one that reported and one that did not."""
     asyncio.run(fill(dsn))
+    return functools.partial(command, "executions", "show")
 
 
-def show(capsys: pytest.CaptureFixture[str], run: executions.Execution, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as ended:
-        main.main(["executions", "show", str(run.id), *arguments])
-    said = capsys.readouterr()
-    assert ended.value.code == 0, said.err
-    return said.out
-
-
-@pytest.mark.usefixtures("database")
-def test_a_run_is_shown_with_its_progress_and_what_it_reported(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    lines = dict(line.split(None, 1) for line in show(capsys, RUN).splitlines() if line)
+def test_a_run_is_shown_with_its_progress_and_what_it_reported(show: commands.Command) -> None:
+    lines = dict(line.split(None, 1) for line in show(str(RUN.id)).splitlines() if line)
     ends = (RUN.slot_at + 40 * SECOND).isoformat().replace("+00:00", "Z")
     assert lines["progress"] == f"40 of 100 (40%), load, 2 per second, ends {ends}"
     assert lines["counters"] == "rows=400"
@@ -86,9 +75,8 @@ def test_a_run_is_shown_with_its_progress_and_what_it_reported(
     assert lines["errorTypes"].split() == ["quota=1", "timeout=1"]
 
 
-@pytest.mark.usefixtures("database")
-def test_a_run_is_shown_so_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = json.loads(show(capsys, RUN, "-o", "json"))
+def test_a_run_is_shown_so_as_json(show: commands.Command) -> None:
+    shown = json.loads(show(str(RUN.id), "-o", "json"))
     assert shown["progress"]["percent"] == 40.0
     assert shown["progress"]["ratePerSecond"] == 2.0
     assert shown["progress"]["counters"] == {"rows": 400}
@@ -98,10 +86,7 @@ def test_a_run_is_shown_so_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (shown["errors"], shown["deadLetters"], shown["lost"]) == (2, 1, {"error": 1})
 
 
-@pytest.mark.usefixtures("database")
-def test_a_run_that_reported_nothing_is_shown_without_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert not re.search(r"^(progress|result|errors|lost)", show(capsys, SILENT), re.MULTILINE)
-    shown = json.loads(show(capsys, SILENT, "-o", "json"))
+def test_a_run_that_reported_nothing_is_shown_without_it(show: commands.Command) -> None:
+    assert not re.search(r"^(progress|result|errors|lost)", show(str(SILENT.id)), re.MULTILINE)
+    shown = json.loads(show(str(SILENT.id), "-o", "json"))
     assert (shown["progress"], shown["result"], shown["errors"]) == (None, None, 0)
