@@ -67,7 +67,7 @@ class Agenda:
     def rest(self) -> bool:
         """Wait until the next report is due; False: there is to be none."""
         with self._changed:
-            while not self._over and (left := self._next - self._clock()) > 0:
+            while not self._over and (left := self.due_in) > 0:
                 self._changed.wait(left)
             return not self._over
 

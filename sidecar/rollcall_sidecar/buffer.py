@@ -154,8 +154,9 @@ class Buffer:
         """Drop an item (or a progress) because of which the api refuses whole reports."""
         with self._changed:
             if item.kind == PROGRESS:
-                for seq in range(self._progress_through + 1, item.seq + 1):
-                    self._judge(Verdict(seq, status, detail), progress=True)
+                for progress, seq in self._awaited:
+                    if progress and self._progress_through < seq <= item.seq:
+                        self._awaited[progress, seq] = Verdict(seq, status, detail)
                 self._settle_progress(item.seq)
                 self._lost[PROGRESS] += 1
             elif item in self._items:
@@ -233,9 +234,9 @@ class Buffer:
         if self._progress is not None and self._progress.seq <= seq:
             self._progress = None
 
-    def _judge(self, verdict: Verdict, *, progress: bool = False) -> None:
-        if (progress, verdict.seq) in self._awaited:
-            self._awaited[progress, verdict.seq] = verdict
+    def _judge(self, verdict: Verdict) -> None:
+        if (False, verdict.seq) in self._awaited:
+            self._awaited[False, verdict.seq] = verdict
 
     def _settled(self, seq: int, *, progress: bool) -> bool:
         through = self._progress_through if progress else self._through

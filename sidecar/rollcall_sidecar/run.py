@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # What `GET /run` hands on as the api said it.
 TOLD = ("idempotencyKey", "date", "deadline", "window", "windowHeldBy")
+MOST_HANDLED = 100  # the api hands a run no more dead letters
 
 
 def rfc3339(at: datetime) -> str:
@@ -28,7 +30,7 @@ class Run:
         self._execution: dict[str, Any] | None = None
         self._told: dict[str, Any] | None = None  # `run` of the newest answer that had one
         self._passed: dict[str, Any] | None = None  # the newest checkpoint of this very pod
-        self._handled: set[str] = set()
+        self._handled: collections.deque[str] = collections.deque(maxlen=MOST_HANDLED)
         self._sent = 0
         self._acknowledged = 0
         self._last_acknowledged_at: datetime | None = None
@@ -63,13 +65,13 @@ class Run:
     def handled(self, letter: str) -> None:
         """Note that a requeued dead letter needs no work any more."""
         with self._changed:
-            self._handled.add(letter)
+            self._handled.append(letter.lower())  # as the api writes ids
 
     @property
     def wants(self) -> bool:
         """Whether the api is still to say what the run is about."""
         with self._changed:
-            return self._told is None or not self._complete()
+            return not self._complete()
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything is known, at most so long; say whether it is."""
@@ -101,9 +103,10 @@ class Run:
             }
 
     def _complete(self) -> bool:
-        # An api of before this question does not answer it: then there is nothing to wait for.
-        told = self._told is None or self._told.get("complete") is True
-        return self._execution is not None and told
+        # An api that is short of time acknowledges a report without an answer to this: that says
+        # nothing of a window or a checkpoint, least of all that there is none.
+        told = self._told or {}
+        return self._execution is not None and told.get("complete") is True
 
     def _checkpoint(self) -> dict[str, Any] | None:
         if self._passed is None:

@@ -53,8 +53,7 @@ def message(boot: str, remains: buffer.Remains) -> bytes:
         return b""
     content = b""
     for words in _shorter_and_shorter(boot, remains):
-        text = json.dumps({"rollcall": words}, ensure_ascii=False, separators=(",", ":"))
-        content = text.encode()
+        content = _written({"rollcall": words})
         if len(content) <= LARGEST_MESSAGE:
             break
     return content
@@ -64,7 +63,7 @@ def _shorter_and_shorter(boot: str, remains: buffer.Remains) -> Iterator[dict[st
     """Leave out one thing after another, the least important first; the last always fits."""
     result = _newest(remains, "result")
     checkpoint = _newest(remains, "checkpoint")
-    if checkpoint and len(json.dumps(checkpoint["value"]).encode()) > LARGEST_VALUE:
+    if checkpoint and len(_written(checkpoint["value"])) > LARGEST_VALUE:
         checkpoint = None
     progress = json.loads(remains.progress.content) if remains.progress else None
     yield _words(boot, remains, result, checkpoint, progress)
@@ -105,3 +104,7 @@ def _words(
         "unsent": +unsent,
         "lost": remains.lost,
     }
+
+
+def _written(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -121,6 +121,13 @@ def answering(**more: object) -> Reply:
     return reply
 
 
+def untold(exchange: Exchange, report: Report) -> None:
+    """Acknowledge as the api does when it cannot say at once what the run is about."""
+    body = acknowledgement(report)
+    body.pop("run", None)
+    exchange.answer(200, json.dumps(body).encode())
+
+
 def heartbeats_only(exchange: Exchange, report: Report) -> None:
     """Answer as an api does that is older than items."""
     body = acknowledgement(report)

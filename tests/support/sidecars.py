@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 FOLDER = Path(__file__).parents[2] / "sidecar"
 PATIENCE = 20.0  # seconds that anything may take on a slow machine
+READING = 15.0  # seconds that the sidecar may read one request there; its own limit is five
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,18 @@ class Sidecar:
     def connect(self) -> socket.socket:
         """Open a connection and say nothing yet."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def answer_to_dripping(self, head: bytes, drop: bytes) -> bytes:
+        """Send a head, then a drop each quarter of a second; return how the answer begins."""
+        until = time.monotonic() + READING
+        with self.connect() as stream:
+            stream.settimeout(0.25)
+            stream.sendall(head)
+            while time.monotonic() < until:
+                with contextlib.suppress(TimeoutError):
+                    return stream.recv(1000)
+                stream.sendall(drop)
+        raise AssertionError(f"it read for {READING:.0f} seconds")
 
     def run(self) -> dict[str, Any]:
         """Ask what the pod knows."""

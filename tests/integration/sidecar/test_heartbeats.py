@@ -160,7 +160,9 @@ def test_an_odd_answer_costs_one_heartbeat(
 
 
 def test_an_answer_in_chunks_is_understood(start: sidecars.Start, api: scriptedapi.Api) -> None:
-    body = b'{"v": 1, "acknowledged": 1, "execution": {"id": "in chunks"}}'
+    body = (
+        b'{"v": 1, "acknowledged": 1, "execution": {"id": "in chunks"}, "run": {"complete": true}}'
+    )
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:]))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     api.reply(scriptedapi.raw(head + chunks + b"0\r\n\r\n"))

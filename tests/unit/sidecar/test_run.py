@@ -1,3 +1,4 @@
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -16,6 +17,9 @@ def acknowledged(
     execution: dict[str, object] | None, told: dict[str, object] | None = None
 ) -> ingest.Outcome:
     return ingest.Outcome(reason="acknowledged", acknowledged=True, execution=execution, run=told)
+
+
+COMPLETE: dict[str, object] = {"complete": True}
 
 
 def test_before_anything_was_sent_only_the_pod_is_known() -> None:
@@ -47,7 +51,7 @@ def test_an_acknowledgement_completes_and_clears_the_error() -> None:
     known = fresh()
     known.record(ingest.Outcome(reason="answered 503", transient=True), now=NOW)
     assert known.view()["heartbeat"]["lastError"] == "answered 503"
-    known.record(acknowledged({"id": "019a"}), now=NOW)
+    known.record(acknowledged({"id": "019a"}, COMPLETE), now=NOW)
     view = known.view()
     assert view["complete"] is True
     assert view["execution"] == {"id": "019a"}
@@ -69,7 +73,7 @@ def test_an_execution_once_known_stays_known() -> None:
 def test_waiting_for_what_is_known_returns_at_once() -> None:
     known = fresh()
     assert known.wait(0) is False
-    known.record(acknowledged({"id": "019a"}), now=NOW)
+    known.record(acknowledged({"id": "019a"}, COMPLETE), now=NOW)
     assert known.wait(60) is True
 
 
@@ -111,11 +115,13 @@ def test_a_run_whose_window_another_holds_is_asked_for_again_until_it_is_free() 
     assert known.wait(60) is True
 
 
-def test_an_api_that_tells_nothing_of_the_run_is_not_waited_for_but_asked_again() -> None:
+def test_a_run_that_the_api_could_not_tell_of_is_not_complete_and_asked_for_again() -> None:
     known = fresh()
     known.record(acknowledged({"id": "019a"}), now=NOW)
-    assert known.wait(60) is True
+    assert known.wait(0) is False
     assert known.wants
+    known.record(acknowledged({"id": "019a"}, COMPLETE), now=NOW)
+    assert known.wait(60) is True
 
 
 def test_a_container_that_is_started_again_resumes_from_its_own_checkpoint() -> None:
@@ -139,7 +145,37 @@ def test_a_requeued_dead_letter_that_is_handled_is_not_shown_again() -> None:
     assert [letter["id"] for letter in known.view()["requeued"]] == ["l-2"]
 
 
-@pytest.mark.parametrize("odd", [{"requeued": 5}, {"requeued": [5]}, {"checkpoint": []}, {}])
+def test_an_id_in_capitals_is_the_same_letter() -> None:
+    known = fresh()
+    known.record(acknowledged({"id": "019a"}, TOLD), now=NOW)
+    known.handled("L-1")
+    assert [letter["id"] for letter in known.view()["requeued"]] == ["l-2"]
+
+
+def test_a_program_that_handles_letters_of_nobody_fills_no_memory() -> None:
+    known = fresh()
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            known.handled(f"{number:036}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+
+
+def test_all_letters_that_a_run_is_handed_can_be_handled() -> None:
+    known = fresh()
+    letters = [{"id": f"l-{number}"} for number in range(100)]
+    known.record(acknowledged({"id": "019a"}, {"requeued": letters}), now=NOW)
+    for letter in letters:
+        known.handled(letter["id"])
+    assert known.view()["requeued"] == []
+
+
+@pytest.mark.parametrize(
+    "odd", [{"requeued": 5}, {"requeued": [5, {"id": []}]}, {"checkpoint": []}, {}]
+)
 def test_odd_things_of_an_api_are_shown_or_left_out(odd: dict[str, object]) -> None:
     known = fresh()
     known.record(acknowledged({"id": "019a"}, odd), now=NOW)

@@ -61,6 +61,11 @@ def test_a_large_checkpoint_is_counted_instead() -> None:
     assert words(holding(("checkpoint", {"value": "x" * 2046})))["unsent"] == {}
 
 
+def test_a_checkpoint_is_measured_as_it_is_written() -> None:
+    for value in ("\u5c71" * 680, [1] * 1000):  # two KiB as they are written, and more in ASCII
+        assert words(holding(("checkpoint", {"value": value})))["checkpoint"]["value"] == value
+
+
 def test_the_least_important_goes_first() -> None:
     progress = ("progress", {"message": "p" * 1000})
     checkpoint = ("checkpoint", {"value": "c" * 1900})
