@@ -16,6 +16,7 @@ cannot be reported is a line on stderr.
 from __future__ import annotations
 
 import functools
+import http.client
 import json
 import os
 import sys
@@ -89,15 +90,20 @@ def _ask(path: str, body: bytes | None) -> dict[str, Any] | None:
         return None
     request = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
     try:
-        with _DIRECT.open(request, timeout=40) as answer:
-            read: dict[str, Any] = json.load(answer)
-            return read
-    except urllib.error.HTTPError as refusal:
-        print(f"not reported: {path}: {refusal.read().decode()}", file=sys.stderr)
-    except (OSError, ValueError) as trouble:
+        return _exchange(request)
+    except (OSError, http.client.HTTPException, ValueError) as trouble:
         refused = isinstance(getattr(trouble, "reason", None), ConnectionRefusedError)
         if refused and time.monotonic() < _PATIENT_UNTIL:
             time.sleep(0.2)
             return _ask(path, body)
         print(f"not reported: {path}: {trouble}", file=sys.stderr)
     return None
+
+
+def _exchange(request: urllib.request.Request) -> dict[str, Any]:
+    try:
+        with _DIRECT.open(request, timeout=40) as answer:
+            read: dict[str, Any] = json.load(answer)
+            return read
+    except urllib.error.HTTPError as refusal:
+        raise ValueError(refusal.read().decode()) from None

@@ -30,14 +30,15 @@ if [ -n "${ROLLCALL_URL:-}" ]; then
 fi
 
 # Dead letters of earlier runs that somebody asked to be tried again.
-echo "$run" | jq -r '.requeued[]? | "\(.id) \(.item)"' | while read -r id item; do
+# (printf, because the echo of some shells reads the backslashes of JSON as its own.)
+printf '%s' "$run" | jq -r '.requeued[]? | "\(.id) \(.item)"' | while read -r id item; do
     echo "again $item"
     report handled "id=$id"
 done
 
 # Where the last run stopped, if it did not finish.
-order=$(echo "$run" | jq '.checkpoint.value.order // 0')
-failed=$(echo "$run" | jq '.checkpoint.value.failed // 0')
+order=$(printf '%s' "$run" | jq '.checkpoint.value.order // 0')
+failed=$(printf '%s' "$run" | jq '.checkpoint.value.failed // 0')
 
 while [ "$order" -lt "$orders" ]; do
     order=$((order + 1))

@@ -1,13 +1,17 @@
 """Each example as a program of its own, in a pod's worth of surroundings: the real sidecar."""
 
+import contextlib
 import os
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typing_extensions import override  # typing has it from 3.12 on
 
 from support import keeping, scriptedapi, sidecars
 
@@ -112,6 +116,17 @@ def test_a_job_that_died_is_resumed_and_says_how_it_went(
     assert (keeper.progress["stage"], keeper.progress["counters"]) == ("orders", {"failed": 1})
 
 
+def test_what_a_dead_letter_holds_does_not_stop_the_job(
+    program: list[str], tmp_path: Path, api_port: int, keeper: keeping.Keeper
+) -> None:
+    odd = {"item": "order-4", "payload": {"path": "C:\\\\new"}, "error": 'no\n"x"\t\\c', "at": ""}
+    keeper.requeue(LETTER, odd)
+    done = one_pod(program, tmp_path, api_port, ORDERS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[:-1] == ["again order-4", "order 1"]
+    assert [item["id"] for item in keeper.said("handled")] == [LETTER]
+
+
 def test_a_job_in_which_nothing_goes_wrong_succeeds(
     program: list[str], tmp_path: Path, api_port: int, keeper: keeping.Keeper
 ) -> None:
@@ -132,3 +147,32 @@ def test_a_sidecar_that_is_not_there_costs_some_lines_of_log_only(program: list[
     assert done.returncode == 0
     assert done.stdout.split("\n")[:-1] == ["order 1", "order 2", "order 3"]
     assert "not reported" in done.stderr or "curl" in done.stderr
+
+
+def test_answers_that_break_off_cost_some_lines_of_log_only(program: list[str]) -> None:
+    with broken_off() as port:
+        done = alone(program, ORDERS="3", ROLLCALL_URL=f"http://127.0.0.1:{port}")
+    assert done.returncode == 0
+    assert done.stdout.split("\n")[:-1] == ["order 1", "order 2", "order 3"]
+    assert "not reported: " in done.stderr
+
+
+@contextlib.contextmanager
+def broken_off() -> Iterator[int]:
+    """Serve what a sidecar leaves of its answers when it is killed while it writes them."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), BrokenOff) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+class BrokenOff(socketserver.StreamRequestHandler):
+    """Promises a hundred bytes, and sends one."""
+
+    @override
+    def handle(self) -> None:
+        with self.connection:
+            self.connection.recv(10_000)
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
