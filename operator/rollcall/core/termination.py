@@ -81,7 +81,7 @@ def _own(fields: Fields) -> Own:
         result=reporting.Verdict(fields["result"]),
         message=_text(fields, "message", reporting.LONGEST_MESSAGE),
         counters=_counters(fields),
-        metadata=_mapping(fields, "metadata"),  # the text has less than LARGEST_METADATA
+        metadata=_shallow(_mapping(fields, "metadata")),  # the text is below LARGEST_METADATA
     )
 
 
@@ -103,7 +103,8 @@ def _last_words(fields: Fields) -> LastWords:
 
 
 def _checkpoint(fields: Fields) -> reporting.Checkpoint:
-    return reporting.Checkpoint(seq=_seq(fields), at=_instant(fields), value=fields["value"])
+    value = _shallow(fields["value"])
+    return reporting.Checkpoint(seq=_seq(fields), at=_instant(fields), value=value)
 
 
 def _result(fields: Fields) -> reporting.Result:
@@ -136,9 +137,14 @@ def _rollcall(text: str | None) -> Fields | None:
     document = json.loads(text, parse_constant=_refuse, parse_float=_number)
     if document.keys() != {"rollcall"} or not isinstance(document["rollcall"], dict):
         return None
-    if _depth(document) > reporting.DEEPEST:
-        raise ValueError("too deep")
     return document["rollcall"]
+
+
+def _shallow(value: Any) -> Any:  # noqa: ANN401 - JSON may be anything
+    """Return a value as it is; raises ValueError when it nests deeper than a report's may."""
+    if _depth(value) > reporting.DEEPEST:
+        raise ValueError("too deep")
+    return value
 
 
 def _depth(value: object, level: int = 0) -> int:

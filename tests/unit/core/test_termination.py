@@ -99,6 +99,16 @@ def test_a_sidecar_leaves_what_it_could_not_send_in_order() -> None:
     )
 
 
+def test_a_value_has_as_many_levels_as_in_a_report() -> None:
+    def nested(levels: int) -> Any:  # noqa: ANN401 - JSON of any depth
+        return json.loads('{"a":' * levels + "1" + "}" * levels)
+
+    assert termination.own(text(result="partial", metadata=nested(64))) is not None
+    assert termination.own(text(result="partial", metadata=nested(65))) is None
+    assert left(checkpoint=CHECKPOINT | {"value": nested(64)}) is not None
+    assert left(checkpoint=CHECKPOINT | {"value": nested(65)}) is None
+
+
 def test_what_stayed_behind_counts_as_lost() -> None:
     words = left(
         result=None,

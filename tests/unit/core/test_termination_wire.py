@@ -1,8 +1,10 @@
 """What a sidecar leaves is what the operator reads, whatever the program reported."""
 
+import json
 import string
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +53,19 @@ def test_result_checkpoint_and_progress_arrive_and_the_rest_is_counted() -> None
 
 def test_both_sides_count_the_same_kinds() -> None:
     assert set(kinds.COUNTED) == set(termination.KINDS)
+
+
+@pytest.mark.parametrize("levels", [61, 64])
+def test_whatever_nests_as_deep_as_a_sidecar_takes_it_arrives(levels: int) -> None:
+    value = json.loads('{"a":' * levels + "1" + "}" * levels)
+    words = left(
+        ("/checkpoint", {"value": value}), ("/result", {"result": "partial", "metadata": value})
+    )
+    assert words is not None
+    checkpoint, result = words.items
+    assert isinstance(checkpoint, reporting.Checkpoint)
+    assert isinstance(result, reporting.Result)
+    assert (checkpoint.value, result.metadata) == (value, value)
 
 
 TEXTS = st.text(max_size=400)
