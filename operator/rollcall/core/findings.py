@@ -15,11 +15,12 @@ from rollcall.core.policies import Kind, Policy, Severity
 class Reported:
     """What the program of one run reported so far.
 
-    `moved_at` is when its numbers last changed, None if it never told any; `errors` are those whose
-    type counts.
+    `moved_at` is when its numbers last changed, None if it never told any; `heard_at` is the newest
+    heartbeat of its pods; `errors` are those whose type counts.
     """
 
     moved_at: datetime | None = None
+    heard_at: datetime | None = None
     errors: int = 0
     dead_letters: int = 0
 

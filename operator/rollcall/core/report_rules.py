@@ -1,13 +1,14 @@
 """The rules about what programs report: do their numbers move, and do they name errors.
 
-- A run that never reported is held to nothing: nobody can say whether it moves.
+- A run that never reported is held to nothing: nobody can say whether it moves. Neither can they
+  while it is not heard, because the api or its sidecar is away: that time does not count.
 - New errors ask for a look at their job. Progress, which comes every few seconds, does not: while
   numbers stand still they are looked at again soon.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rollcall.core import durations, findings
@@ -16,6 +17,7 @@ from rollcall.core.findings import NOTHING, Check, Facts, Reported
 from rollcall.core.policies import Kind, Severity
 
 LOOKED_AT_EACH = timedelta(minutes=1)
+HEARD_LATELY = timedelta(minutes=1)  # four heartbeats, as often as they come by default
 _NONE = Reported()
 
 
@@ -32,24 +34,25 @@ def named(rules: Mapping[str, Any]) -> list[Kind]:
 def no_progress(facts: Facts) -> Check:
     """Find a running run whose numbers stand still; of several the one that does so longest."""
     standing = [
-        (moved_at, run)
+        (_seen_until(facts, since, _told(facts, run).heard_at) - since, since, run)
         for run in facts.open_runs
-        if run.status is Status.RUNNING and (moved_at := _told(facts, run).moved_at)
+        if run.status is Status.RUNNING
+        if (since := _told(facts, run).moved_at)
     ]
     if not standing:
         return NOTHING
-    since, run = min(standing, key=lambda pair: pair[0])
+    lasted, since, run = max(standing, key=lambda one: one[0])
     check = findings.by_duration(
-        facts,
+        replace(facts, now=since + lasted),
         Kind.NO_PROGRESS,
         _limits(facts),
         since=since,
         reason="NotMoving",
-        message=f"{run.job_name} has made no progress for {durations.text(facts.now - since)}",
+        message=f"{run.job_name} has made no progress for {durations.text(lasted)}",
         evidence={"jobName": run.job_name, "movedTime": since.isoformat()},
         execution_id=run.id,
     )
-    return _look_soon(facts, check) if check.finding else check
+    return check if check == NOTHING else _look_soon(facts, check)
 
 
 def errors(facts: Facts) -> Check:
@@ -61,12 +64,13 @@ def errors(facts: Facts) -> Check:
     runs = news(facts.recent)
     if lowest is None or not runs:
         return NOTHING
-    worst = max(runs, key=lambda run: (_told(facts, run).errors, _told(facts, run).dead_letters))
+    counts = {run: _count(_told(facts, run), lowest) for run in runs}
+    worst = max(runs, key=lambda run: (counts[run], _told(facts, run).errors))
     told = _told(facts, worst)
     return findings.by_count(
         facts,
         Kind.ERRORS,
-        max(told.errors, lowest if told.dead_letters else 0),
+        counts[worst],
         since=worst.started_at or worst.slot_at,
         reason="ErrorsReported" if told.errors else "DeadLetters",
         message=f"{worst.job_name} reported {_counted(told)}",
@@ -89,6 +93,15 @@ def _told(facts: Facts, run: Execution) -> Reported:
     return facts.reported.get(run.id, _NONE)
 
 
+def _seen_until(facts: Facts, since: datetime, heard_at: datetime | None) -> datetime:
+    """Return up to when we know that the numbers stood still."""
+    return min(facts.now, max(since, (heard_at or since) + HEARD_LATELY))
+
+
+def _count(told: Reported, lowest: int) -> int:
+    return max(told.errors, lowest if told.dead_letters else 0)
+
+
 def _counted(told: Reported) -> str:
     counts = ((told.errors, "error"), (told.dead_letters, "dead letter"))
     return " and ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
@@ -105,5 +118,9 @@ def _lowest_count(facts: Facts) -> int | None:
 
 
 def _look_soon(facts: Facts, check: Check) -> Check:
-    times = (check.look_again_at, facts.now + LOOKED_AT_EACH)
-    return replace(check, look_again_at=min(at for at in times if at))
+    """Look again soon, unless nothing can be found before a later time."""
+    at, soon = check.look_again_at, facts.now + LOOKED_AT_EACH
+    is_ahead = at is not None and at > facts.now
+    if is_ahead and not check.finding:
+        return check
+    return replace(check, look_again_at=min(at, soon) if at and is_ahead else soon)

@@ -37,6 +37,9 @@ async def _of(
     heard = await transaction.reports.of(run.id)
     return findings.Reported(
         moved_at=await _moved_at(transaction, run, heard),
+        heard_at=max(
+            (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
+        ),
         errors=await _errors(transaction, run, heard, types),
         dead_letters=sum(one.dead_letters for one in heard),
     )

@@ -38,6 +38,14 @@ async def reports(story: Story, minutes: int, *items: reporting.Item, **told: ob
     await story.look(story.clock())
 
 
+async def beats(story: Story, minutes: int, pod_uid: str = "pod-1") -> None:
+    """Let a pod be heard, without news, so many minutes after the slot, and look."""
+    story.clock.set(SLOT_AT + minutes * MINUTE)
+    report = reporting.Report(pod_uid=pod_uid, at=story.clock())
+    await story.store.run(lambda unit: unit.reports.keep([report]))
+    await story.look(story.clock())
+
+
 def failure(seq: int, kind: str = "timeout") -> reporting.Error:
     return reporting.Error(seq=seq, at=SLOT_AT, type=kind, message=f"no answer {seq}")
 
@@ -70,7 +78,19 @@ async def test_a_pod_that_is_tried_again_has_moved(story: Story) -> None:
     await sees(story, failed, again)
     await story.look(SLOT_AT + 12 * MINUTE)
     assert await open_one(story, Kind.NO_PROGRESS) is None
-    await story.look(SLOT_AT + 19 * MINUTE)
+    await beats(story, 19, "pod-2")
+    assert await open_one(story, Kind.NO_PROGRESS) is Severity.WARNING
+
+
+async def test_while_the_api_is_away_nobody_says_that_numbers_stand_still(story: Story) -> None:
+    await begins(story, no_progress={"warning": "10m"})
+    await reports(story, 1, done=1)
+    await story.look(SLOT_AT + 20 * MINUTE)
+    assert await open_one(story, Kind.NO_PROGRESS) is None
+    assert await story.again_at() == story.clock() + MINUTE
+    await reports(story, 21, done=2)
+    assert await open_one(story, Kind.NO_PROGRESS) is None
+    await beats(story, 31)
     assert await open_one(story, Kind.NO_PROGRESS) is Severity.WARNING
 
 

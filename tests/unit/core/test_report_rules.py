@@ -65,7 +65,7 @@ def test_a_run_whose_numbers_stand_still_makes_no_progress(
     still_for: timedelta, severity: Severity | None, next_look: timedelta
 ) -> None:
     going = run()
-    given = facts((going, Reported(moved_at=AT - still_for)))
+    given = facts((going, Reported(moved_at=AT - still_for, heard_at=AT)))
     finding = rules.check(given)[Kind.NO_PROGRESS].finding
     assert (finding.severity if finding else None) == severity
     assert again(Kind.NO_PROGRESS, given) == next_look
@@ -74,12 +74,32 @@ def test_a_run_whose_numbers_stand_still_makes_no_progress(
         assert finding.message.startswith(f"{going.job_name} has made no progress for")
 
 
+def test_a_run_that_is_not_heard_may_move_and_is_looked_at_again_soon() -> None:
+    away = Reported(moved_at=AT - 60 * MINUTE, heard_at=AT - 52 * MINUTE)
+    given = facts((run(), away))
+    assert found(Kind.NO_PROGRESS, given) is None
+    assert again(Kind.NO_PROGRESS, given) == MINUTE
+    heard = facts((run(), Reported(moved_at=AT - 20 * MINUTE, heard_at=AT)), (run(slot=1), away))
+    assert found(Kind.NO_PROGRESS, heard) is not None
+
+
+@pytest.mark.parametrize("silent_for", [timedelta(0), MINUTE, 60 * MINUTE])
+def test_what_stood_still_while_it_was_heard_stays_found_when_it_falls_silent(
+    silent_for: timedelta,
+) -> None:
+    heard_at = AT - silent_for
+    told = Reported(moved_at=heard_at - 10 * MINUTE, heard_at=heard_at - timedelta(seconds=15))
+    severity, _, message = found(Kind.NO_PROGRESS, facts((run(), told))) or (None, None, "")
+    assert severity is Severity.WARNING
+    assert message.endswith(("for 10m", "for 10m45s"))
+
+
 @pytest.mark.parametrize(
     ("ran", "told"),
     [
         (run(), Reported()),
-        (run(Status.SUCCEEDED), Reported(moved_at=AT - 60 * MINUTE)),
-        (run(Status.PENDING), Reported(moved_at=AT - 60 * MINUTE)),
+        (run(Status.SUCCEEDED), Reported(moved_at=AT - 60 * MINUTE, heard_at=AT)),
+        (run(Status.PENDING), Reported(moved_at=AT - 60 * MINUTE, heard_at=AT)),
     ],
     ids=["never told any numbers", "ended", "not started again yet"],
 )
@@ -118,6 +138,14 @@ def test_errors_are_over_with_the_next_run_that_ends_without() -> None:
     assert found(Kind.ERRORS, facts((missed, Reported()), bad)) is not None
 
 
+def test_a_dead_letter_is_found_beside_a_run_with_more_errors_that_are_too_few() -> None:
+    letter = (run(Status.SUCCEEDED, 1), Reported(dead_letters=1))
+    given = facts((run(), Reported(errors=2)), letter)
+    severity, reason, message = found(Kind.ERRORS, given) or (None, None, "")
+    assert (severity, reason) == (Severity.WARNING, "DeadLetters")
+    assert message == f"{letter[0].job_name} reported 1 dead letter"
+
+
 def test_errors_of_a_run_by_hand_alarm_nobody() -> None:
     by_hand = run(Status.SUCCEEDED, trigger=Trigger.MANUAL)
     assert found(Kind.ERRORS, facts((by_hand, Reported(errors=5)))) is None
@@ -125,5 +153,5 @@ def test_errors_of_a_run_by_hand_alarm_nobody() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.NO_PROGRESS, Kind.ERRORS])
 def test_without_a_threshold_nothing_is_found_and_no_look_is_asked_for(kind: Kind) -> None:
-    told = Reported(moved_at=AT - 600 * MINUTE, errors=1000, dead_letters=1)
+    told = Reported(moved_at=AT - 600 * MINUTE, heard_at=AT, errors=1000, dead_letters=1)
     assert rules.check(facts((run(), told), rules={}))[kind] == findings.NOTHING
