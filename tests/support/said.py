@@ -38,7 +38,7 @@ def error(seq: int = 1, **changes: object) -> reporting.Error:
     return reporting.Error(seq=seq, **(values | changes))
 
 
-def checkpoint(seq: int = 1, value: object = None) -> reporting.Checkpoint:
+def checkpoint(seq: int = 1, value: reporting.Json = None) -> reporting.Checkpoint:
     """Build a checkpoint; its value tells its number."""
     return reporting.Checkpoint(seq=seq, at=AT, value={"row": seq} if value is None else value)
 

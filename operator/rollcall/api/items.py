@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -159,7 +159,7 @@ def counted(counters: Mapping[str, int | float] | None) -> reporting.Counters | 
     return counters
 
 
-def document(raw: msgspec.Raw, field: str, largest: int) -> Any:  # noqa: ANN401 - any JSON
+def document(raw: msgspec.Raw, field: str, largest: int) -> reporting.Json:
     """Read any JSON that can be kept and given back exactly; raises Misfit."""
     try:
         reader = _Document(field)
@@ -180,7 +180,7 @@ class _Document:
         self._field = field
         self.padding = 0
 
-    def read(self, value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON
+    def read(self, value: reporting.Json, depth: int) -> reporting.Json:
         if depth >= reporting.DEEPEST and isinstance(value, list | dict):
             raise Misfit(f"{self._field}: it has at most {reporting.DEEPEST} levels")
         if isinstance(value, str):

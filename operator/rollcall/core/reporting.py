@@ -38,6 +38,7 @@ MOST_REQUEUED = 100  # that one run is handed
 LARGEST_REQUEUED = 128 * 1024  # bytes of JSON
 
 Counters: TypeAlias = Mapping[str, int | float]
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
 class Verdict(StrEnum):
@@ -73,7 +74,7 @@ class Checkpoint:
 
     seq: int
     at: datetime
-    value: Any
+    value: Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class DeadLetter:
     seq: int
     at: datetime
     item: str
-    payload: Any
+    payload: Json
     error: str
     requeue_of: UUID | None = None
 
@@ -168,7 +169,6 @@ class Heard:
     """What one pod has reported so far. All instants are by the database's clock."""
 
     pod_uid: str
-    index: int  # completion index, 0 without one
     last_heartbeat_at: datetime | None
     progress: Progress | None
     progress_at: datetime | None
@@ -190,7 +190,7 @@ class Heard:
 class Handed:
     """A checkpoint that a run goes on from, and the run and attempt that it came from."""
 
-    value: Any
+    value: Json
     at: datetime
     execution_id: UUID
     attempt: int
@@ -203,7 +203,7 @@ class Requeued:
 
     id: UUID
     item: str
-    payload: Any
+    payload: Json
     error: str
     at: datetime
 

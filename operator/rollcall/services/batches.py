@@ -12,6 +12,7 @@ Invariants:
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from uuid import UUID
@@ -55,6 +56,7 @@ class Batcher:
         self._pending: dict[tuple[str, str | None], Entry] = {}
         self._waiting = 0
         self._bytes = 0
+        self._bytes_of = Counter[str]()  # by pod UID
         self._work: asyncio.Task[None] | None = None
 
     async def keep(self, identity: ports.Identity, told: Told) -> reporting.Kept:
@@ -85,13 +87,14 @@ class Batcher:
 
     def _add(self, identity: ports.Identity, told: Told) -> Entry:
         key = (identity.pod_uid, told.boot)
-        entry = self._pending.get(key) or Entry(identity=identity, boot=told.boot)
-        if told.size and entry.size + told.size > MOST_OF_POD:
+        if told.size and self._bytes_of[identity.pod_uid] + told.size > MOST_OF_POD:
             text = f"more than {MOST_OF_POD} bytes of this pod are waiting to be kept"
             raise limits.TooMany(text, retry_after=RETRY_AFTER)
+        entry = self._pending.get(key) or Entry(identity=identity, boot=told.boot)
         self._pending[key] = entry
         entry.add(told)
         self._bytes += told.size
+        self._bytes_of[identity.pod_uid] += told.size
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._flush_all(), name="ingest-batches")
         return entry
@@ -114,6 +117,7 @@ class Batcher:
             pods.add(key[0])
         batch = [self._pending.pop(key) for key in keys]
         self._bytes -= sum(entry.size for entry in batch)
+        self._bytes_of -= Counter({entry.identity.pod_uid: entry.size for entry in batch})
         return batch
 
     async def _flush(self, batch: Sequence[Entry]) -> None:
@@ -126,6 +130,7 @@ class Batcher:
 
     async def _isolate(self, batch: Sequence[Entry], error: Exception) -> None:
         if len(batch) > 1:
+            logger.warning("batch not kept whole", extra={"pods": len(batch)}, exc_info=error)
             middle = len(batch) // 2
             await self._flush(batch[:middle])
             await self._flush(batch[middle:])
@@ -185,6 +190,7 @@ class Batcher:
         refusal = errors.StoreUnavailable(str(error), retry_after=RETRY_AFTER)
         refusal.__cause__ = error
         waiting, self._pending, self._bytes = self._pending, {}, 0
+        self._bytes_of.clear()
         for entry in (*batch, *waiting.values()):
             entry.settle(refusal)
 

@@ -122,8 +122,7 @@ class Evaluator:
         looks = {row.job.id: _Look(outcome=(row.state, later)) for row in leaving}
         staying = [row for row in rows if row.job.id not in looks]
         lines = await timeline.load(transaction, staying, self._sight()) if staying else []
-        await self._facts.learn(transaction, lines)
-        for line in lines:
+        for line in await self._facts.learn(transaction, lines):
             looks[line.row.job.id] = await self._look(transaction, line, readings)
         await transaction.schedule.save_all(
             {cronjob_id: look.outcome for cronjob_id, look in looks.items() if look.outcome}

@@ -1,6 +1,7 @@
 """What the rules look at, put together for one look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -34,19 +35,14 @@ class Facts:
             lifetime=_TYPICAL_FOR, size=_REMEMBERED
         )
 
-    async def learn(self, transaction: ports.Transaction, lines: Sequence[Timeline]) -> None:
-        """Ask how long runs usually take, of all jobs where one is running now."""
-        unknown = [
-            line.row.job.id
-            for line in lines
-            if _is_running(line.recent) and self._typical.get(line.row.job.id) is None
-        ]
-        if not unknown:
-            return
-        enough = rules.RUNS_FOR_A_TYPICAL_DURATION
-        found = await transaction.history.typical_durations(unknown, enough)
-        for cronjob_id in unknown:
-            self._typical.put(cronjob_id, (found.get(cronjob_id),))
+    async def learn(
+        self, transaction: ports.Transaction, lines: Sequence[Timeline]
+    ) -> list[Timeline]:
+        """Add how long runs usually take, to all jobs where one is running now."""
+        typical = await self._typical_durations(
+            transaction, [line.row.job.id for line in lines if _is_running(line.recent)]
+        )
+        return [replace(line, typical_duration=typical.get(line.row.job.id)) for line in lines]
 
     async def gather(
         self,
@@ -60,7 +56,7 @@ class Facts:
     ) -> findings.Facts:
         """Gather the facts of a job; `recent`, newest first, and `gaps` are those after judging.
 
-        Before it, `learn` has asked for what is not with the job.
+        Before it, `learn` has added what is not with the job.
         `proven_success_at` is the end of a success that the CronJob remembers, for those of which
         nobody saw a Job.
         """
@@ -77,16 +73,25 @@ class Facts:
             last_success_at=_last_success_at(line.row.state, recent, proven_success_at),
             active_since=slots.first_expected(line.revisions),
             first_slot_final=any(not run.is_open for run in recent),
-            typical_duration=self._typical_duration(line.row.job.id, recent),
+            typical_duration=line.typical_duration,
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
             sight=line.sight,
             reported=await reported.gather(transaction, policy, recent),
         )
 
-    def _typical_duration(self, cronjob_id: UUID, recent: Runs) -> timedelta | None:
-        known = self._typical.get(cronjob_id) if _is_running(recent) else None
-        return known[0] if known else None
+    async def _typical_durations(
+        self, transaction: ports.Transaction, cronjob_ids: Sequence[UUID]
+    ) -> Mapping[UUID, timedelta | None]:
+        known = {one: value[0] for one in cronjob_ids if (value := self._typical.get(one))}
+        unknown = [one for one in cronjob_ids if one not in known]
+        if not unknown:
+            return known
+        enough = rules.RUNS_FOR_A_TYPICAL_DURATION
+        found = await transaction.history.typical_durations(unknown, enough)
+        for cronjob_id in unknown:
+            self._typical.put(cronjob_id, (found.get(cronjob_id),))
+        return {**known, **found}
 
 
 def _is_running(recent: Runs) -> bool:

@@ -15,31 +15,27 @@ class Gathering(Generic[K, V]):
 
     def __init__(self, read: Callable[[Collection[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._read = read
-        self._waiting: dict[K, asyncio.Future[V | None]] = {}
-        self._readings: set[asyncio.Task[None]] = set()
+        self._keys: set[K] = set()
+        self._next: asyncio.Task[Mapping[K, V]] | None = None
+        self._readings: set[asyncio.Task[Mapping[K, V]]] = set()
 
     async def get(self, key: K) -> V | None:
         """Return the value as it is at some time from now on, None if there is none.
 
         Raises what the reading raises.
         """
-        if not self._waiting:
-            reading = asyncio.create_task(self._answer(), name="gathering")
-            self._readings.add(reading)
-            reading.add_done_callback(self._readings.discard)
-        if key not in self._waiting:
-            self._waiting[key] = asyncio.get_running_loop().create_future()
-        # Whoever gives up must not take the answer from others who asked for the same.
-        return await asyncio.shield(self._waiting[key])
+        reading = self._next or self._begin()
+        self._keys.add(key)
+        # Whoever gives up must not end the reading for the others.
+        return (await asyncio.shield(reading)).get(key)
 
-    async def _answer(self) -> None:
+    def _begin(self) -> asyncio.Task[Mapping[K, V]]:
+        self._next = reading = asyncio.create_task(self._gather(), name="gathering")
+        self._readings.add(reading)
+        reading.add_done_callback(self._readings.discard)
+        return reading
+
+    async def _gather(self) -> Mapping[K, V]:
         await asyncio.sleep(GATHER)
-        waiting, self._waiting = self._waiting, {}
-        try:
-            found = await self._read(list(waiting))
-        except Exception as error:  # noqa: BLE001 - it is for those who asked
-            for answer in waiting.values():
-                answer.set_exception(error)
-        else:
-            for key, answer in waiting.items():
-                answer.set_result(found.get(key))
+        keys, self._keys, self._next = self._keys, set(), None
+        return await self._read(keys)

@@ -78,7 +78,9 @@ class Sweep:
     async def _look_at(self, cronjob_ids: Sequence[UUID]) -> bool:
         try:
             alone = await self._evaluator.evaluate_all(cronjob_ids)
-        except Exception:  # noqa: BLE001 - whatever it is, it is one job's; its own look says it
+        except Exception as error:
+            # Most likely it is one job's, and its own look will say so.
+            logger.warning("no look together", extra={"jobs": len(cronjob_ids)}, exc_info=error)
             alone = cronjob_ids
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 

@@ -31,6 +31,7 @@ class Timeline:
     waiting: Sequence[slots.Slot]  # due, and not final yet
     rows: Mapping[datetime, executions.Status | None]
     is_whole: bool  # False: more slots became final than one look takes
+    typical_duration: timedelta | None = None  # of a run; where one is under way, if it is known
 
     @property
     def unjudged(self) -> list[slots.Slot]:

@@ -80,7 +80,9 @@ class Writer:
             await self._write(piece, taken_at)
         except errors.Unavailable:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, it is one reading's
+        except Exception as error:
+            # Most likely it is one reading's, which will say so by itself.
+            logger.warning("not written together", extra={"jobs": len(piece)}, exc_info=error)
             await self._one_by_one(piece, taken_at)
         return len(piece) == PIECE
 

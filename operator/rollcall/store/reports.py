@@ -128,7 +128,6 @@ class Reports:
 def _heard(row: sa.RowMapping) -> reporting.Heard:
     return reporting.Heard(
         pod_uid=row["pod_uid"],
-        index=row["index"],  # by key: rows are tuples, and have a method of that name
         last_heartbeat_at=row["last_heartbeat_at"],
         progress=_progress(row),
         progress_at=row["progress_at"],

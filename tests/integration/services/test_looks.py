@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from rollcall.core import errors
+from rollcall.core import errors, policies
 from rollcall.core.executions import Status, Trigger
-from rollcall.services import sweep
+from rollcall.services import facts, sweep
 from support import builders
-from support.stories import HOURLY, MINUTE, SECOND, SLOT_AT, Story
+from support.stories import HOUR, HOURLY, MINUTE, SECOND, SLOT_AT, Story, ended_with
 
 BEGUN = SLOT_AT - MINUTE  # so that the first expected slot is SLOT_AT
 
@@ -168,3 +169,23 @@ async def test_a_job_that_cannot_be_looked_at_costs_the_others_nothing(story: St
     put_off = story.clock() + sweep.POISONED_FOR
     assert rows.pop("poisoned").next_check_at == put_off
     assert {row.state.next_slot_at for row in rows.values()} == {SLOT_AT}
+
+
+async def test_how_long_runs_take_is_known_until_the_look_ends(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if it grew too old between the reading and the rules: three times 55 minutes is the limit.
+    monkeypatch.setattr(facts, "_TYPICAL_FOR", -1.0)
+    story = Story(story.store, story.clock)
+    await story.begin(concurrency="Forbid")
+    for slot in range(6):
+        at = SLOT_AT + slot * HOUR
+        ended = ended_with(Status.SUCCEEDED, at + 55 * MINUTE) if slot < 5 else {}
+        seen = story.job_of(at, None, **ended)
+        pod = builders.attempt(job_uid=seen.job_uid, created_at=at, started_at=at)
+        story.clock.set(at + 56 * MINUTE)
+        await story.record(seen, replace(pod, pod_uid=f"pod-{slot}"))
+    await story.look(SLOT_AT + 5 * HOUR + 130 * MINUTE)
+    running = [run for run in await story.runs() if run.status is Status.RUNNING]
+    assert len(running) == 1
+    assert policies.Kind.OVERRUNNING not in await story.open()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import pytest
+from typing_extensions import override  # typing has it from 3.12 on
 
 from rollcall.core import errors, reporting
 from rollcall.services import batches, limits, ports, reporters
@@ -235,6 +236,18 @@ async def test_a_poisoned_pod_costs_only_itself() -> None:
     assert sorted(uid for batch in store.pods() for uid in batch) == list("abcefg")
 
 
+async def test_what_cannot_be_kept_together_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Quarrel(Store):
+        @override
+        def _is_poisoned(self, report: reporting.Report) -> bool:
+            return self.transactions == 1
+
+    assert await settled(batches.Batcher(Quarrel()), "a", "b") == [KEPT] * 2
+    assert BAD in caplog.text
+
+
 async def test_a_poisoned_item_costs_only_itself() -> None:
     store = Store()
     store.poison = {2, 4}
@@ -323,6 +336,36 @@ async def test_one_pod_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -
         *(batcher.keep(identity(uid), told(size=60)) for uid in "aab"), return_exceptions=True
     )
     assert [type(one) for one in outcomes] == [reporting.Kept, limits.TooMany, reporting.Kept]
+
+
+async def test_a_pod_has_no_more_room_for_calling_itself_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "MOST_OF_POD", 100)
+    batcher = batches.Batcher(Store())
+    for _ in range(3):  # what is kept waits no more
+        outcomes = await asyncio.gather(
+            *(batcher.keep(identity("a"), told(size=60, boot=boot))
+              for boot in (said.BOOT, said.LATER_BOOT)),
+            return_exceptions=True,
+        )  # fmt: skip
+        assert [type(one) for one in outcomes] == [reporting.Kept, limits.TooMany]
+
+
+async def test_a_pod_whose_reports_were_refused_with_all_has_its_room_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "MOST_OF_POD", 100)
+    store = Store()
+    store.fault = errors.StoreUnavailable("down")
+    batcher = batches.Batcher(store)
+    boots = (said.BOOT, said.LATER_BOOT)
+    await asyncio.gather(
+        *(batcher.keep(identity("a"), told(size=40, boot=boot)) for boot in boots),
+        return_exceptions=True,
+    )
+    store.fault = None
+    assert await batcher.keep(identity("a"), told(size=100)) == KEPT
 
 
 async def test_a_pod_whose_report_is_refused_was_heard() -> None:

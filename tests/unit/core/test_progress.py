@@ -25,7 +25,6 @@ def heard(
     """Build what a pod reported so many seconds after the slot, and when it began to."""
     return reporting.Heard(
         pod_uid=pod_uid,
-        index=0,
         last_heartbeat_at=AT,
         progress=reporting.Progress(seq=2, **told),
         progress_at=AT + seconds * SECOND,

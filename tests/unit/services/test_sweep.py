@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from rollcall.core import errors
 from rollcall.services import sweep
 from support import clocks
@@ -25,6 +27,7 @@ class World:
         self.ask_the_cluster: set[UUID] = set()
         self.postponed: dict[UUID, timedelta] = {}
         self.faults: dict[UUID, Exception] = {}
+        self.fault_together: Exception | None = None
         self.clock = clocks.Clock()
         self.schedule = self
         self.sweep = sweep.Sweep(
@@ -45,6 +48,8 @@ class World:
 
     async def evaluate_all(self, cronjob_ids: Collection[UUID]) -> list[UUID]:
         self.together.append(list(cronjob_ids))
+        if self.fault_together:
+            raise self.fault_together
         for cronjob_id in cronjob_ids:
             if cronjob_id in self.faults:
                 raise self.faults[cronjob_id]
@@ -83,6 +88,16 @@ async def test_a_job_for_which_the_cluster_is_read_is_looked_at_alone() -> None:
     world.ask_the_cluster = {SECOND}
     await world.sweep.sweep()
     assert world.looked == [FIRST, THIRD, SECOND]
+
+
+async def test_what_fails_only_together_is_in_the_log_and_costs_no_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.fault_together = ValueError("two jobs that do not agree")
+    await world.sweep.sweep()
+    assert sorted(world.looked) == [FIRST, SECOND, THIRD]
+    assert "two jobs that do not agree" in caplog.text
 
 
 async def test_while_blind_nothing_is_looked_at_and_no_sweep_is_claimed() -> None:
