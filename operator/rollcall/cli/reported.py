@@ -20,6 +20,8 @@ class Told:
     error_types: Mapping[str, int]  # of those that are kept
     dead_letters: int
     lost: Mapping[str, int]
+    heard_at: datetime | None  # the newest heartbeat
+    has_taken_leave: bool  # all sidecars that were heard sent their last report
 
 
 async def read(unit: engine.Transaction, run: executions.Execution) -> Told:
@@ -38,6 +40,10 @@ async def read(unit: engine.Transaction, run: executions.Execution) -> Told:
         error_types=dict(sorted(types.items())),
         dead_letters=sum(one.dead_letters for one in heard),
         lost=dict(sorted(lost.items())),
+        heard_at=max(
+            (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
+        ),
+        has_taken_leave=all(one.final_at for one in heard if one.last_heartbeat_at),
     )
 
 
@@ -59,6 +65,8 @@ def as_json(told: Told) -> dict[str, Any]:
         "errorTypes": dict(told.error_types),
         "deadLetters": told.dead_letters,
         "lost": dict(told.lost),
+        "lastHeardTime": _utc(told.heard_at),
+        "tookLeave": told.has_taken_leave if told.heard_at else None,
     }
 
 
@@ -76,6 +84,9 @@ def rows(told: Told) -> Iterator[tuple[str, str]]:
     if told.dead_letters:
         yield "deadLetters", str(told.dead_letters)
     yield from _counted("lost", told.lost)
+    if told.heard_at:
+        leave = "took leave" if told.has_taken_leave else "no leave taken"
+        yield "heard", f"{_utc(told.heard_at)}, {leave}"
 
 
 def _result(

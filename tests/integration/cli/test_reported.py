@@ -52,6 +52,7 @@ async def fill(dsn: str) -> None:
             ),
             items=ITEMS if number else (),
             lost={"error": 1} if number else {},
+            is_final=bool(number),
         )
         async with store.transaction() as unit:
             await unit.reports.keep([report])
@@ -73,6 +74,8 @@ def test_a_run_is_shown_with_its_progress_and_what_it_reported(show: commands.Co
     assert (lines["result"], lines["resultCounters"]) == ("partial", "files=3")
     assert (lines["errors"], lines["deadLetters"], lines["lost"]) == ("2", "1", "error=1")
     assert lines["errorTypes"].split() == ["quota=1", "timeout=1"]
+    heard = (RUN.slot_at + 10 * SECOND).isoformat().replace("+00:00", "Z")
+    assert lines["heard"] == f"{heard}, took leave"
 
 
 def test_a_run_is_shown_so_as_json(show: commands.Command) -> None:
@@ -87,6 +90,9 @@ def test_a_run_is_shown_so_as_json(show: commands.Command) -> None:
 
 
 def test_a_run_that_reported_nothing_is_shown_without_it(show: commands.Command) -> None:
-    assert not re.search(r"^(progress|result|errors|lost)", show(str(SILENT.id)), re.MULTILINE)
+    assert not re.search(
+        r"^(progress|result|errors|lost|heard)", show(str(SILENT.id)), re.MULTILINE
+    )
     shown = json.loads(show(str(SILENT.id), "-o", "json"))
     assert (shown["progress"], shown["result"], shown["errors"]) == (None, None, 0)
+    assert (shown["lastHeardTime"], shown["tookLeave"]) == (None, None)
