@@ -35,7 +35,7 @@ class Facts:
     concurrency: str
     suspended: bool
     recent: Sequence[Execution]
-    unstarted: datetime | None  # oldest expected slot without an execution, not yet final
+    unstarted: datetime | None  # oldest slot without an execution that may still start
     last_success_at: datetime | None
     active_since: datetime | None  # first expected slot since creation or resumption
     first_slot_final: bool

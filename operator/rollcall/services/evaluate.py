@@ -146,8 +146,8 @@ class Evaluator:
         judged = await self._judge.write(transaction, line, found, readings.absent, gaps)
         if judged.has_rows:
             recent = await transaction.ledger.recent(job.id, timeline.RECENT)
-        is_doubted = readings.are_read and line.unstarted
-        obstacle = verdicts.cause(line.unstarted[0], found) if is_doubted else None
+        is_doubted = readings.are_read and line.startable
+        obstacle = verdicts.cause(line.startable[0], found) if is_doubted else None
         known = await self._facts.gather(
             transaction,
             line,

@@ -61,7 +61,7 @@ class Facts:
         nobody saw a Job.
         """
         revision, policy = line.revision, policies.read(line.row.job.policy, self._defaults)
-        unstarted = line.unstarted[0] if line.unstarted else None
+        unstarted = line.startable[0] if line.startable else None
         return findings.Facts(
             now=transaction.now,
             policy=policy,

@@ -55,6 +55,7 @@ def look_again_at(
         return now
     times = [check.look_again_at for check in checks.values()]
     times += [incidents.remind_at(incident, facts.policy.alerts) for incident in still_open]
-    times += [max(final_at(slot, facts.sight), now) for slot in line.unstarted]
+    if line.unstarted:  # slots are judged in order: none before the first of them
+        times.append(max(final_at(line.waiting[0], facts.sight), now))
     times.append(slots.next_after(line.revisions, now))
     return min([at for at in times if at] + [now + LOOK_AT_LEAST_EVERY])

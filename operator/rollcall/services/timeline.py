@@ -44,6 +44,17 @@ class Timeline:
         return [slot for slot in self.waiting if slot.at not in self.rows]
 
     @property
+    def startable(self) -> list[slots.Slot]:
+        """Those of them that may still start.
+
+        The controller creates a Job for the newest slot alone (cronjob_controllerv2.go,
+        mostRecentScheduleTime): once a slot has one, those before it never get theirs.
+        """
+        started = [run.slot_at for run in self.recent if run.job_uid and _has_slot(run)]
+        newest = max(started, default=self.row.job.created_at)
+        return [slot for slot in self.unstarted if slot.at > newest]
+
+    @property
     def forbids(self) -> bool:
         """Whether a run may have kept others from starting."""
         return any(revision.concurrency == "Forbid" for revision in self.revisions)
@@ -122,9 +133,13 @@ async def _rows(
 ) -> dict[datetime, executions.Status | None]:
     """Return which slots after `since` have a row; the store is asked only if they are many."""
     known: dict[datetime, executions.Status | None] = {
-        run.slot_at: run.status for run in recent if run.trigger is executions.Trigger.SCHEDULE
+        run.slot_at: run.status for run in recent if _has_slot(run)
     }
     if len(recent) < RECENT or recent[RECENT - 1].slot_at <= since:
         return known
     stored = await transaction.history.slots_with_rows(row.job.id, since, transaction.now)
     return dict.fromkeys(stored) | known
+
+
+def _has_slot(run: executions.Execution) -> bool:
+    return run.trigger is executions.Trigger.SCHEDULE

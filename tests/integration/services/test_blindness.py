@@ -27,6 +27,15 @@ async def test_a_deadline_that_fell_due_while_we_were_blind_is_judged_later(stor
     assert [run.status for run in await story.runs()] == [Status.MISSED]
 
 
+async def test_slots_that_wait_for_an_earlier_one_are_not_asked_for_until_then(story: Story) -> None:
+    await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
+    story.sight = blind(MINUTE, 3 * MINUTE)
+    at = SLOT_AT + 4 * MINUTE + 10 * SECOND  # the slot of 12:02 fell due a moment after
+    await story.look(at)
+    assert await story.runs() == []
+    assert await story.again_at() == SLOT_AT + 150 * SECOND + 2 * MINUTE
+
+
 async def test_nobody_waits_longer_than_ten_minutes_for_it(story: Story) -> None:
     await story.begin()
     story.sight = blind(MINUTE, 50 * MINUTE)
@@ -41,6 +50,17 @@ async def test_a_slot_that_could_not_be_seen_to_start_is_not_late_at_once(story:
     assert await story.open() == {}
     await story.look(SLOT_AT + 8 * MINUTE)
     assert policies.Kind.LATE in await story.open()
+
+
+async def test_a_slot_that_a_later_run_left_behind_is_not_late(story: Story) -> None:
+    await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
+    story.sight = blind(-MINUTE, 4 * MINUTE)  # the slot of 12:01 is judged later
+    await story.look(SLOT_AT + 6 * MINUTE)
+    assert policies.Kind.LATE in await story.open()
+    await story.record(story.job_of(SLOT_AT + 6 * MINUTE, None))
+    await story.look(SLOT_AT + 6 * MINUTE + 20 * SECOND)
+    assert await story.open() == {}
+    assert [run.slot_at for run in await story.runs()] == [SLOT_AT + 6 * MINUTE]
 
 
 async def test_clocks_that_differ_widen_the_grace(story: Story) -> None:
