@@ -23,8 +23,10 @@ _MANY = {
 }
 
 
-def specs(image: str) -> dict[str, Spec]:
+def specs(image: str, *, percent: int) -> dict[str, Spec]:
     """Return the specs by the names of their jobs: about thirty, with fewer pods a minute.
+
+    With fewer percent there are fewer jobs of each kind, and one of each at least.
 
     Most forbid a second run, so that a machine that is too slow for them skips slots instead of
     drowning in pods.
@@ -52,6 +54,8 @@ def specs(image: str) -> dict[str, Spec]:
         "mended": {"jobTemplate": job("exit 1"), **_FORBID},
     }
     many = {
-        f"{kind}-{number}": spec for kind, spec in kinds.items() for number in range(_MANY[kind])
+        f"{kind}-{number}": spec
+        for kind, spec in kinds.items()
+        for number in range(max(1, _MANY[kind] * percent // 100))
     }
     return many | alone

@@ -25,7 +25,7 @@ BOOT = "0123456789abcdef"
 AT = "2026-03-02T12:00:10Z"
 ITEMS = 45  # of each pod
 KILLS = 4
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[3]
 SERVER = TESTS / "support/ingestserver.py"
 
 

@@ -15,7 +15,7 @@ from typing_extensions import override  # typing has it from 3.12 on
 
 from support import keeping, scriptedapi, sidecars
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 LETTER = "019a0000-0000-8000-8000-0000000000aa"
 # The first build of the Go program compiles its standard library, too.
 pytestmark = pytest.mark.timeout(600)
