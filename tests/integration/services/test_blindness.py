@@ -27,7 +27,9 @@ async def test_a_deadline_that_fell_due_while_we_were_blind_is_judged_later(stor
     assert [run.status for run in await story.runs()] == [Status.MISSED]
 
 
-async def test_slots_that_wait_for_an_earlier_one_are_not_asked_for_until_then(story: Story) -> None:
+async def test_slots_that_wait_for_an_earlier_one_are_not_asked_for_until_then(
+    story: Story,
+) -> None:
     await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
     story.sight = blind(MINUTE, 3 * MINUTE)
     at = SLOT_AT + 4 * MINUTE + 10 * SECOND  # the slot of 12:02 fell due a moment after
