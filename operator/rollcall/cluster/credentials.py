@@ -88,7 +88,8 @@ async def _of_kubeconfig(context: str | None) -> Credentials:
         raise _nothing(error) from error
 
     async def authorization() -> str | None:
-        return (await found.auth_settings()).get("BearerToken", {}).get("value")
+        settings: dict[str, dict[str, str]] = await found.auth_settings()
+        return settings.get("BearerToken", {}).get("value")
 
     return Credentials(
         host=found.host,
