@@ -1,13 +1,15 @@
 """A stand-in for the API server, as a process on loopback: it answers TokenReviews.
 
 It believes what a token of `bench.pods` says, and takes as long as reading that takes. Its CPU
-time is the cluster's, and nobody counts it. `python -m bench.apiserver PORT`
+time is the cluster's, and nobody counts it. `python -m bench.apiserver PORT FOLDER`
 """
 
 import contextlib
-import json
+import ssl
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +19,41 @@ import uvicorn
 from bench import ROOT, pods, processes
 from rollcall.core import names
 
-CONTEXT = "bench"
+HOST = "127.0.0.1"
 
 Message = MutableMapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServer:
+    """A running one, and the folder with what a pod's service account has."""
+
+    port: int
+    account: Path
+
+
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Path]:
-    """Run it until the block ends; give the kubeconfig that leads to it."""
+def running(folder: Path) -> Iterator[ApiServer]:
+    """Run it until the block ends."""
+    account = folder / "serviceaccount"
+    account.mkdir()
+    (account / "token").write_text("bench")
+    _certify(account)
     port = processes.free_port()
-    command = [sys.executable, "-m", "bench.apiserver", str(port)]
+    command = [sys.executable, "-m", "bench.apiserver", str(port), str(account)]
     with processes.running(command, folder / "apiserver.log", cwd=ROOT):
-        processes.wait_for(port, "/readyz")
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(json.dumps(_kubeconfig(port)))
-        yield kubeconfig
+        tls = ssl.create_default_context(cafile=account / "ca.crt")
+        processes.wait_for(port, "/readyz", tls=tls)
+        yield ApiServer(port=port, account=account)
 
 
-def _kubeconfig(port: int) -> dict[str, Any]:
-    reference = {"name": CONTEXT}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": CONTEXT,
-        "clusters": [reference | {"cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [reference | {"user": {"token": "bench"}}],
-        "contexts": [reference | {"context": {"cluster": CONTEXT, "user": CONTEXT}}],
-    }
+def _certify(folder: Path) -> None:
+    """Make a certificate that is its own authority."""
+    names = f"subjectAltName=IP:{HOST},DNS:localhost"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"]
+    command += ["ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=bench", "-days", "2"]
+    command += ["-addext", names, "-keyout", str(folder / "tls.key")]
+    subprocess.run([*command, "-out", str(folder / "ca.crt")], check=True, capture_output=True)
 
 
 async def serve(
@@ -75,9 +85,10 @@ def _review(asked: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until terminated."""
+    account = Path(sys.argv[2])
     uvicorn.run(
         serve, port=int(sys.argv[1]), log_level="warning", access_log=False, lifespan="off",
-        interface="asgi3",
+        interface="asgi3", ssl_certfile=account / "ca.crt", ssl_keyfile=account / "tls.key",
     )  # fmt: skip
 
 

@@ -103,8 +103,8 @@ def _ours(folder: Path) -> Iterator[Ours]:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(database.running(port=processes.free_port(), **_SETTINGS))
         pods.create(store, STEADY_PODS)
-        kubeconfig = stack.enter_context(apiserver.running(folder))
-        api = stack.enter_context(apiprocess.running(store, kubeconfig, folder / "api.log"))
+        cluster = stack.enter_context(apiserver.running(folder))
+        api = stack.enter_context(apiprocess.running(store, cluster, folder / "api.log"))
         some, everybody = range(1, PODS + 1), range(1, STEADY_PODS + 1)
         yield Ours(
             store=store,

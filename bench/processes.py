@@ -1,12 +1,13 @@
 """Programs that run while something is measured."""
 
 import contextlib
+import http.client
 import socket
+import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 PATIENCE_SECONDS = 60.0
@@ -34,10 +35,16 @@ def running(
             process.wait()
 
 
-def wait_for(port: int, path: str, *, patience: float = PATIENCE_SECONDS) -> None:
+def wait_for(
+    port: int,
+    path: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    patience: float = PATIENCE_SECONDS,
+) -> None:
     """Wait until something answers 200 there; raises TimeoutError."""
     end = time.monotonic() + patience
-    while not _answers(port, path):
+    while not _answers(port, path, tls):
         if time.monotonic() > end:
             raise TimeoutError(f"nothing answers on port {port} within {patience:.0f} s")
         time.sleep(0.05)
@@ -49,9 +56,16 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _answers(port: int, path: str) -> bool:
+def _answers(port: int, path: str, tls: ssl.SSLContext | None) -> bool:
+    link = (
+        http.client.HTTPSConnection("localhost", port, timeout=5, context=tls)
+        if tls
+        else http.client.HTTPConnection("localhost", port, timeout=5)
+    )
     try:
-        with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+        link.request("GET", path)
+        return link.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        link.close()

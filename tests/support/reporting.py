@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
-from starlette.applications import Starlette
 from typing_extensions import override  # typing has it from 3.12 on
 
+from rollcall.api import asgi
 from rollcall.cluster import client as kube
 from rollcall.services import reporters
 from rollcall.store import engine
@@ -28,7 +28,7 @@ def report(**changes: object) -> dict[str, Any]:
     } | changes
 
 
-def client(app: Starlette) -> httpx.AsyncClient:
+def client(app: asgi.Application) -> httpx.AsyncClient:
     """Talk to the application in this process."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api")
 

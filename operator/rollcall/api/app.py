@@ -11,19 +11,15 @@ import logging
 import time
 from http import HTTPStatus
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from rollcall.api import answers, problems, reports
+from rollcall.api import answers, asgi, problems, reports
 from rollcall.core import errors
 from rollcall.services import ingest as ingesting
 from rollcall.services import limits, reporters
 
 logger = logging.getLogger(__name__)
 
+PATH = "/ingest/v1/reports"
+HEALTH = "/healthz"
 LARGEST_BODY = 256 * 1024  # bytes
 READ_WITHIN = 5.0  # seconds; the sidecar gives up then
 ANSWER_WITHIN = 4.5  # seconds after the body: our 503 still reaches the sidecar
@@ -41,16 +37,31 @@ _OUTCOMES = {
 }
 
 
-def ingest_app(ingest: ingesting.Ingest) -> Starlette:
+def ingest_app(ingest: ingesting.Ingest) -> asgi.Application:
     """Build the application for sidecars."""
     endpoint = _Reports(ingest)
-    return Starlette(
-        routes=[
-            Route("/ingest/v1/reports", endpoint.post, methods=["POST"]),
-            Route("/healthz", _healthz, methods=["GET"]),
-        ],
-        exception_handlers={HTTPException: problems.answer},
-    )
+
+    async def serve(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(f"{scope['type']} is not served")
+        place = (scope["method"], scope["path"])
+        if place == ("POST", PATH):
+            response = await endpoint.post(scope, receive)
+        elif place in {("GET", HEALTH), ("HEAD", HEALTH)}:
+            response = asgi.Response(body=b'{"status":"ok"}')
+        else:
+            response = _nowhere(scope["path"]).response()
+        await response.send(send)
+
+    return serve
+
+
+def _nowhere(path: str) -> problems.Problem:
+    allowed = {PATH: "POST", HEALTH: "GET, HEAD"}.get(path)
+    detail = f"there is POST {PATH} and GET {HEALTH}"
+    if allowed is None:
+        return problems.Problem(HTTPStatus.NOT_FOUND, detail)
+    return problems.Problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed})
 
 
 class _Reports:
@@ -59,19 +70,19 @@ class _Reports:
         self._unkept = 0
         self._complained_at = -COMPLAIN_EACH
 
-    async def post(self, request: Request) -> Response:
+    async def post(self, scope: asgi.Scope, receive: asgi.Receive) -> asgi.Response:
         """Answer one report and say how it ended."""
         try:
-            content = await self._take(request)
+            content = await self._take(scope, receive)
         except problems.Problem as problem:
             self._ingest.on_outcome(_OUTCOMES.get(problem.status, "invalid"))
             return problem.response()
         self._ingest.on_outcome("acknowledged")
-        return Response(content, media_type="application/json")
+        return asgi.Response(body=content)
 
-    async def _take(self, request: Request) -> bytes:
-        token = _bearer(request)
-        report = reports.read(await _body(request))
+    async def _take(self, scope: asgi.Scope, receive: asgi.Receive) -> bytes:
+        token = _bearer(scope)
+        report = reports.read(await _body(scope, receive))
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 answer = await self._ingest.report(token, report.told, wants_run=report.wants_run)
@@ -103,36 +114,25 @@ class _Reports:
         self._unkept, self._complained_at = 0, now
 
 
-async def _healthz(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
-
-
-def _bearer(request: Request) -> str:
-    values = request.headers.getlist("authorization")
-    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+def _bearer(scope: asgi.Scope) -> str:
+    scheme, _, token = asgi.header(scope, b"authorization").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise _unauthorized("send the pod's token: Authorization: Bearer <token>")
     return token.strip()
 
 
-async def _body(request: Request) -> bytes:
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:10]) > LARGEST_BODY:
-        raise _too_large()
-    body = bytearray()
+async def _body(scope: asgi.Scope, receive: asgi.Receive) -> bytes:
     try:
         async with asyncio.timeout(READ_WITHIN):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise _too_large()
+            return await asgi.body(scope, receive, largest=LARGEST_BODY)
     except TimeoutError as error:
         raise problems.Problem(
             HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {READ_WITHIN:.0f} s"
         ) from error
-    except ClientDisconnect as error:
+    except asgi.TooLarge as error:
+        raise _too_large() from error
+    except asgi.Disconnected as error:
         raise problems.Problem(HTTPStatus.BAD_REQUEST, "the body is incomplete") from error
-    return bytes(body)
 
 
 def _too_large() -> problems.Problem:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
+
+from rollcall.api import asgi
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -29,7 +29,7 @@ class Problem(Exception):
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
-    def response(self) -> Response:
+    def response(self) -> asgi.Response:
         """Return the answer."""
         content = {
             "type": "about:blank",
@@ -37,19 +37,9 @@ class Problem(Exception):
             "status": self.status.value,
             "detail": self.detail,
         }
-        return Response(
-            msgspec.json.encode(content), self.status, self.headers, media_type=MEDIA_TYPE
+        return asgi.Response(
+            body=msgspec.json.encode(content),
+            status=self.status,
+            media_type=MEDIA_TYPE,
+            headers=self.headers,
         )
-
-
-async def answer(_: Request, error: Exception) -> Response:
-    """Answer an exception of the router: no such path, or a method that it does not have."""
-    status = HTTPStatus(getattr(error, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR))
-    headers = getattr(error, "headers", None)
-    return Problem(status, _DETAILS.get(status, status.phrase), headers=headers).response()
-
-
-_DETAILS = {
-    HTTPStatus.NOT_FOUND: "there is POST /ingest/v1/reports and GET /healthz",
-    HTTPStatus.METHOD_NOT_ALLOWED: "there is POST /ingest/v1/reports and GET /healthz",
-}

@@ -1,14 +1,13 @@
 """One client for the Kubernetes API: plain dictionaries in and out, our errors, bounded waits.
 
-The official client does authentication, TLS and pooling. Its typed models are not used: importing
-them costs more memory than the rest of the operator, and a field that they do not know would be
-lost on the way to the API server.
+No typed models: a field that they do not know would be lost on the way to the API server.
 """
 
 import asyncio
+import contextlib
 import functools
-import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -17,10 +16,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import config_exception, incluster_config, kube_config
 
+from rollcall.cluster import credentials
 from rollcall.core import errors, names
 
 Object = dict[str, Any]
@@ -52,13 +49,13 @@ class KubeClient:
 
     def __init__(
         self,
-        configuration: Configuration,
+        access: credentials.Credentials,
         *,
         on_request: Callable[[str], None] = lambda _method: None,
     ) -> None:
-        self._api = ApiClient(configuration)
+        self._access = access
         self._on_request = on_request
-        self.host: str = configuration.host
+        self._session: aiohttp.ClientSession | None = None
 
     @classmethod
     async def connect(
@@ -71,9 +68,7 @@ class KubeClient:
 
         `on_request` is called with the method of each request.
         """
-        configuration = await configure(context)
-        configuration.connection_pool_maxsize = CONNECTIONS
-        return cls(configuration, on_request=on_request)
+        return cls(await credentials.find(context), on_request=on_request)
 
     async def get(self, path: str, **query: str | int) -> Object:
         """Read one object, or one page of a list."""
@@ -156,13 +151,10 @@ class KubeClient:
     ) -> Object:
         url = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        payload = msgspec.json.encode(body) if body is not None else None
         self._on_request(method)
         try:
-            async with asyncio.timeout(within):
-                _, full, head, _, _ = await self._api.param_serialize(
-                    method, url, header_params=headers, auth_settings=["BearerToken"]
-                )
-                answer = await self._api.call_api(method, full, head, body, _request_timeout=within)
+            async with asyncio.timeout(within), self._ask(method, url, headers, payload) as answer:
                 data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = str(error) or type(error).__name__
@@ -170,9 +162,29 @@ class KubeClient:
         self.server_time = date_of(answer.headers)
         return decode(method, path, answer.status, answer.headers, data)
 
+    @contextlib.asynccontextmanager
+    async def _ask(
+        self, method: str, url: str, headers: dict[str, str], payload: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        access = self._access
+        authorization = await access.authorization()
+        if authorization:
+            headers["Authorization"] = authorization
+        session = self._session = self._session or _session(access.tls)
+        async with session.request(
+            method,
+            access.host + url,
+            headers=headers,
+            data=payload,
+            proxy=access.proxy,
+            server_hostname=access.server_name,
+        ) as answer:
+            yield answer
+
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        if self._session:
+            await self._session.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,21 +193,12 @@ class KubeClient:
         await self.close()
 
 
-async def configure(context: str | None) -> Configuration:
-    """Find the API server and our credentials for it; raises errors.InvalidSpec without them."""
-    configuration = Configuration()
-    try:
-        if "KUBERNETES_SERVICE_HOST" in os.environ:
-            incluster_config.load_incluster_config(client_configuration=configuration)
-        else:
-            await kube_config.load_kube_config(context=context, client_configuration=configuration)
-    except config_exception.ConfigException as error:
-        raise errors.InvalidSpec(
-            "InvalidSetting",
-            f"no way to a cluster: {error}; outside a cluster set KUBECONFIG, and with several"
-            " contexts ROLLCALL_KUBE_CONTEXT",
-        ) from error
-    return configuration
+def _session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls or True),
+        timeout=aiohttp.ClientTimeout(),  # each request has its own
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:

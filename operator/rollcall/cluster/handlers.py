@@ -6,16 +6,14 @@ and nothing of its state is lost by a restart. A handler never waits and never r
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import aiohttp
 import kopf
-from kubernetes.aio.client.configuration import Configuration
 from typing_extensions import override  # typing has it from 3.12 on
 
-from rollcall.cluster import client, intake
+from rollcall.cluster import credentials, intake
 from rollcall.cluster.seen import Kind
 from rollcall.core import names
 
@@ -109,22 +107,22 @@ class Watch:
         return handle
 
     async def _login(self, **_: object) -> kopf.AiohttpSession:
-        configuration = await client.configure(self._context)
+        access = await credentials.find(self._context)
 
         async def authorize(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
             # Asked for each request: kubelet renews the token's file.
-            token = (await configuration.auth_settings()).get("BearerToken")
-            if token and token["value"]:
-                request.headers["Authorization"] = token["value"]
+            authorization = await access.authorization()
+            if authorization:
+                request.headers["Authorization"] = authorization
             return await handler(request)
 
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=_tls(configuration)),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=access.tls or True),
             middlewares=(authorize,),
         )
-        return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
+        return kopf.AiohttpSession(server=access.host, aiohttp_session=session)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -144,13 +142,3 @@ def settings() -> kopf.OperatorSettings:
     values.networking.error_backoffs = BACK_OFFS
     values.persistence.diffbase_storage = _NoDiffBase()
     return values
-
-
-def _tls(configuration: Configuration) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

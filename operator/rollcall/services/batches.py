@@ -13,7 +13,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -172,12 +173,18 @@ class Batcher:
         """Keep these in one transaction and answer who waits for them."""
         started = time.monotonic()
 
-        async def keep(unit: ports.Transaction) -> dict[str, reporting.Kept]:
-            now = time.monotonic()
-            reports = [entry.report(unit.now, now) for entry in batch]
-            return dict(await unit.reports.keep(reports))
+        def reports(now: datetime) -> list[reporting.Report]:
+            clock = time.monotonic()
+            return [entry.report(now, clock) for entry in batch]
 
-        kept = await self._store.run(keep)
+        async def keep(unit: ports.Transaction) -> Mapping[str, reporting.Kept]:
+            return await unit.reports.keep(reports(unit.now))
+
+        kept: Mapping[str, reporting.Kept] = {}
+        if any(entry.items or entry.lost for entry in batch):
+            kept = await self._store.run(keep)
+        else:
+            await self._store.beat(reports)
         self._on_batch(time.monotonic() - started, len(batch))
         for entry in batch:
             entry.settle(_outcome(entry, kept))
@@ -195,7 +202,7 @@ class Batcher:
             entry.settle(refusal)
 
 
-def _outcome(entry: Entry, kept: dict[str, reporting.Kept]) -> reporting.Kept | Exception:
+def _outcome(entry: Entry, kept: Mapping[str, reporting.Kept]) -> reporting.Kept | Exception:
     found = kept.get(entry.identity.pod_uid)
     if found is None and (entry.items or entry.lost):
         return reporters.Forbidden("the pod's run is not kept any more")

@@ -16,6 +16,8 @@ from rollcall.services import ports, recent
 logger = logging.getLogger(__name__)
 
 EACH = 5.0  # seconds between two looks of a job that are asked for here
+# Seconds between two transactions of this: runs that end by the hundred share one.
+PAUSE = 0.1
 MOST_JOBS = 20_000
 
 
@@ -28,6 +30,7 @@ class News:
         self._waiting: set[UUID] = set()
         # The look that was asked for last, which may lie ahead.
         self._asked = recent.Recent[UUID, float](lifetime=2 * EACH, size=MOST_JOBS, clock=clock)
+        self._not_before = clock()
         self._work: asyncio.Task[None] | None = None
 
     def tell(self, cronjob_ids: Iterable[UUID]) -> None:
@@ -43,6 +46,9 @@ class News:
 
     async def _ask_all(self) -> None:
         while self._waiting:
+            pause = self._not_before - self._clock()
+            if pause > 0:
+                await asyncio.sleep(pause)
             jobs, self._waiting = self._waiting, set()
             delays = {job: delay for job in sorted(jobs) if (delay := self._delay(job)) is not None}
             try:
@@ -50,6 +56,7 @@ class News:
             except errors.RollcallError as error:
                 text = str(error)
                 logger.warning("looks not asked for", extra={"jobs": len(delays), "error": text})
+            self._not_before = self._clock() + PAUSE
 
     def _delay(self, job: UUID) -> float | None:
         """Return in how many seconds to look; None if a look ahead is asked for already."""

@@ -10,11 +10,11 @@ Invariants:
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from rollcall.core import errors, executions
-from rollcall.services import observe, ports, recent
+from rollcall.services import identities, observe, ports, recent
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ KNOWN_FOR = 60.0  # seconds; earlier pods that turn up late change the number of
 REFUSED_FOR = 5.0  # seconds; a stranger that tries again costs nothing meanwhile
 MOST_KNOWN = 20_000  # pods that run at a time; about 1 KB each
 MOST_REFUSED = 10_000
+# At a time: each takes a connection to the database, and the batches need theirs.
+MOST_DISCOVERED = 4
 
 
 class Unauthenticated(errors.RollcallError):
@@ -95,6 +97,8 @@ class Reporters:
         self._reviewer = reviewer
         self._lookup = lookup
         self._cluster = cluster
+        self._identities = identities.Identities(store)
+        self._discovering = asyncio.Semaphore(MOST_DISCOVERED)
         self._known = recent.Recent[str, ports.Identity](lifetime=KNOWN_FOR, size=MOST_KNOWN)
         self._learning: dict[Pod, asyncio.Task[ports.Identity]] = {}
         self._refused = recent.Recent[str, str](lifetime=REFUSED_FOR, size=MOST_REFUSED)
@@ -138,32 +142,30 @@ class Reporters:
         if refusal:
             raise Forbidden(refusal)
         try:
-            identity = (await self._stored(pod))[0] or await self._discover(pod)
+            identity = (await self._stored(pod)).identity or await self._discover(pod)
         except Forbidden as error:
             self._refused.put(pod.uid, str(error))
             raise
         self._known.put(pod.uid, identity)
         return identity
 
-    async def _stored(self, pod: Pod) -> tuple[ports.Identity | None, datetime]:
-        """Return what the store knows of the pod, and the time."""
-        async with self._store.transaction() as unit:
-            identity = await unit.attempts.identify(pod.uid)
-            now = unit.now
-        if identity and identity.namespace != pod.namespace:
+    async def _stored(self, pod: Pod) -> identities.Seen:
+        seen = await self._identities.find(pod.uid)
+        if seen.identity and seen.identity.namespace != pod.namespace:
             raise Forbidden("the pod's run belongs to another namespace")
-        return identity, now
+        return seen
 
     async def _discover(self, pod: Pod) -> ports.Identity:
         """Read the pod and its Job from the cluster, and record them as the operator would."""
-        found = await self._lookup.find(pod)
-        if found is None:
-            raise Forbidden("the pod is not one of a TrackedCronJob")
-        await self._record(found)
-        identity, now = await self._stored(pod)
-        if identity:
-            return identity
-        if now - found.job.created_at < YOUNG:
+        async with self._discovering:
+            found = await self._lookup.find(pod)
+            if found is None:
+                raise Forbidden("the pod is not one of a TrackedCronJob")
+            await self._record(found)
+        seen = await self._stored(pod)
+        if seen.identity:
+            return seen.identity
+        if seen.at - found.job.created_at < YOUNG:
             raise errors.Unavailable("the run is not recorded yet", retry_after=YOUNG_RETRY)
         raise Forbidden("the pod's TrackedCronJob is not known here")
 

@@ -1,6 +1,6 @@
 """Pods of executions, and who reports from them; what they report is in `store.reports`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import executions
+from rollcall.core import executions, texts
 from rollcall.services import ports
 from rollcall.store import arrays, models
 
@@ -43,23 +43,11 @@ class Attempts:
             stored[row["execution_id"]].append(_attempt(row))
         return stored
 
-    async def identify(self, pod_uid: str) -> ports.Identity | None:
-        """Return whose pod this is."""
-        row = (await self.connection.execute(_IDENTITY, {"pod_uid": pod_uid})).one_or_none()
-        if row is None:
-            return None
-        return ports.Identity(
-            cronjob_id=row.cronjob_id,
-            namespace=row.namespace,
-            cronjob=row.name,
-            execution_id=row.execution_id,
-            slot_at=row.slot_at,
-            trigger=executions.Trigger(row.trigger),
-            job_name=row.job_name,
-            pod_uid=row.pod_uid,
-            attempt=row.number,
-            index=row.index_,
-        )
+    async def identify(self, pod_uids: Collection[str]) -> Mapping[str, ports.Identity]:
+        """Return whose pods these are, by UID; unknown ones are left out."""
+        asked = [uid for uid in pod_uids if texts.is_storable(uid)]
+        rows = await self.connection.execute(_IDENTITIES, {"pod_uids": asked})
+        return {row.pod_uid: _identity(row) for row in rows}
 
 
 # What a reading of the cluster writes.
@@ -96,7 +84,7 @@ def _upsert() -> sa.Executable:
     )
 
 
-def _identity() -> sa.Select[Any]:
+def _identities() -> sa.Select[Any]:
     earlier = _pods.alias()
     number = (
         sa.select(sa.func.count())
@@ -124,7 +112,7 @@ def _identity() -> sa.Select[Any]:
         )
         .join_from(_pods, _runs, same_run)
         .join(_jobs, _jobs.c.id == _pods.c.cronjob_id)
-        .where(_pods.c.pod_uid == sa.bindparam("pod_uid"))
+        .where(_pods.c.pod_uid == sa.any_(sa.bindparam("pod_uids", type_=sa.ARRAY(sa.Text))))
     )
 
 
@@ -137,12 +125,27 @@ _READ = (
 )  # fmt: skip
 # Built once: building a statement costs more than running it.
 _UPSERT = _upsert()
-_IDENTITY = _identity()
+_IDENTITIES = _identities()
 _OF_EXECUTIONS = (
     sa.select(*(_pods.c[name] for name in _READ))
     .where(_pods.c.execution_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
     .order_by(_pods.c.created_at, _pods.c.pod_uid)
 )
+
+
+def _identity(row: sa.Row[Any]) -> ports.Identity:
+    return ports.Identity(
+        cronjob_id=row.cronjob_id,
+        namespace=row.namespace,
+        cronjob=row.name,
+        execution_id=row.execution_id,
+        slot_at=row.slot_at,
+        trigger=executions.Trigger(row.trigger),
+        job_name=row.job_name,
+        pod_uid=row.pod_uid,
+        attempt=row.number,
+        index=row.index_,
+    )
 
 
 def _columns(execution: executions.Execution, attempt: executions.Attempt) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,11 @@ class Target:
         return {**_PARAMETERS, "application_name": self.application_name, **written, **given}
 
 
-def create_engine(target: Target) -> AsyncEngine:
-    """Build the pool; nothing is connected yet. Raises errors.InvalidSpec for a bad DSN."""
+Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
+
+
+def connector(target: Target) -> Connect:
+    """Return what opens a connection. Raises errors.InvalidSpec for a bad DSN."""
     parameters = target.parameters()
 
     async def connect() -> psycopg.AsyncConnection[Any]:
@@ -86,6 +89,12 @@ def create_engine(target: Target) -> AsyncEngine:
         set_json_dumps(columns.dumps, connection)  # the dialect's own way needs its own connect
         return connection
 
+    return connect
+
+
+def create_engine(target: Target) -> AsyncEngine:
+    """Build the pool; nothing is connected yet. Raises errors.InvalidSpec for a bad DSN."""
+    connect = connector(target)
     engine = create_async_engine(
         "postgresql+psycopg://",
         async_creator=connect,

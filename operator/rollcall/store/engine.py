@@ -6,21 +6,25 @@ that died in the pool is found out by that statement, before anything was writte
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import exc, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollcall.core import reporting
 from rollcall.services import ports
 from rollcall.store import (
     attempts,
     audit,
+    beats,
     connections,
     events,
     failures,
@@ -102,14 +106,14 @@ class Database:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._clock = clock
-        self._engine = connections.create_engine(
-            connections.Target(
-                dsn=dsn,
-                password=password,
-                application_name=application_name,
-                answer_within=ANSWER_WITHIN,
-            )
+        target = connections.Target(
+            dsn=dsn,
+            password=password,
+            application_name=application_name,
+            answer_within=ANSWER_WITHIN,
         )
+        self._engine = connections.create_engine(target)
+        self._beats = beats.Beats(connections.connector(target), begin=_BEGIN.text.encode())
         self.partitions = partitions.Partitions(self._engine, clock)
 
     @asynccontextmanager
@@ -136,6 +140,23 @@ class Database:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         return await self._once(work)
 
+    async def beat(self, reports: Callable[[datetime], Sequence[reporting.Report]]) -> None:
+        """Keep heartbeats and progress in a transaction of their own.
+
+        `reports` is given the time that theirs are counted from. What fails is done again in an
+        ordinary transaction, which knows what to make of it.
+        """
+        if self._clock is None:
+            now = datetime.now(UTC)
+            with contextlib.suppress(psycopg.Error):
+                await self._beats.keep(reports(now), now)
+                return
+
+        async def keep(unit: Transaction) -> None:
+            await unit.reports.keep(reports(unit.now))
+
+        await self.run(keep)
+
     async def ping(self) -> None:
         """Make one round trip; raises errors.StoreUnavailable."""
         async with self.transaction():
@@ -143,6 +164,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._beats.close()
         await self._engine.dispose()
 
     async def _once(self, work: Callable[[Transaction], Awaitable[T]]) -> T:

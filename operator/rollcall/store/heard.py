@@ -1,10 +1,11 @@
 """What comes with every report: the heartbeat, and how far the program is.
 
 One statement of a fixed text for a whole batch, one JSON parameter, no indexed column touched, rows
-locked in the order of their keys so that concurrent batches cannot deadlock.
+locked in the order of their keys so that concurrent batches cannot deadlock. Rows say how long ago
+they were heard: the clock is the database's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,8 +32,7 @@ def _latest(column: str, value: str) -> str:
     return f"{column} = CASE WHEN {_PROGRESS} THEN {value} ELSE pod.{column} END"
 
 
-_HEARD = sa.text(
-    f"""
+_TEXT = f"""
     UPDATE attempts AS pod
     SET last_heartbeat_at = CASE WHEN told.beats > 0
             THEN greatest(pod.last_heartbeat_at, told.at) ELSE pod.last_heartbeat_at END,
@@ -52,23 +52,22 @@ _HEARD = sa.text(
         {_latest("progress_message", "told.message")},
         {_latest("counters", "told.counters")},
         {
-        _latest(
-            "progress_first_at", f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END"
-        )
-    },
+    _latest("progress_first_at", f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END")
+},
         {
-        _latest(
-            "progress_first_done",
-            f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
-        )
-    },
+    _latest(
+        "progress_first_done",
+        f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
+    )
+},
         {_latest("moved_at", f"CASE WHEN {_MOVED} THEN told.at ELSE pod.moved_at END")},
         progress_seq = CASE WHEN {_PROGRESS} THEN told.progress_seq
             WHEN {_IS_NEW} THEN NULL ELSE pod.progress_seq END
     FROM (
-        SELECT told.*
+        SELECT told.*,
+            coalesce(CAST(:now AS timestamptz), now()) - told.age * interval '1 second' AS at
         FROM json_to_recordset(CAST(:told AS json)) AS told(
-            pod_uid text, at timestamptz, beats integer, boot text, final boolean,
+            pod_uid text, age double precision, beats integer, boot text, final boolean,
             progress_seq bigint, done double precision, total double precision, stage text,
             message text, counters jsonb
         )
@@ -78,20 +77,44 @@ _HEARD = sa.text(
     ) AS told
     WHERE pod.pod_uid = told.pod_uid
     """  # noqa: S608 - no value in it comes from outside
+_HEARD = sa.text(_TEXT)
+# The same where more is said: what is to be known of these pods comes back with it.
+_READ = sa.text(
+    _TEXT
+    + """
+    RETURNING pod.pod_uid, pod.execution_id, pod.slot_at, pod.cronjob_id, pod.index,
+        pod.created_at, pod.errors, pod.dead_letters, pod.settled_seq, pod.boots,
+        pod.boots_before, pod.lost, pod.result IS NOT NULL AS has_result
+    """
 )
+# The same for the driver alone, with the database's own now.
+PLAIN = _TEXT.replace(":now", "NULL").replace(":told", "%(told)s").encode()
 
 
 async def keep(
-    connection: AsyncConnection, reports: Iterable[reporting.Report], now: datetime
+    connection: AsyncConnection, reports: Sequence[reporting.Report], now: datetime
 ) -> None:
     """Keep heartbeats and progress, of each pod at most one report; unknown pods are ignored.
 
     Nothing is kept as later than the database's now: a fast clock elsewhere must not hide a
     silence.
     """
+    if reports:
+        await connection.execute(_HEARD, {"now": now} | parameters(reports, now))
+
+
+async def keep_and_read(
+    connection: AsyncConnection, reports: Sequence[reporting.Report], now: datetime
+) -> Sequence[sa.RowMapping]:
+    """Do that, and return the rows of all known pods as `reported.Pod` wants them, locked."""
+    rows = await connection.execute(_READ, {"now": now} | parameters(reports, now))
+    return rows.mappings().all()
+
+
+def parameters(reports: Iterable[reporting.Report], now: datetime) -> dict[str, str]:
+    """Return what PLAIN takes; `now` is what the reports' times are counted back from."""
     rows = sorted((_row(report, now) for report in reports), key=_pod_uid)
-    if rows:
-        await connection.execute(_HEARD, {"told": columns.dumps(rows)})
+    return {"told": columns.dumps(rows)}
 
 
 def _pod_uid(row: Mapping[str, Any]) -> str:
@@ -101,7 +124,7 @@ def _pod_uid(row: Mapping[str, Any]) -> str:
 def _row(report: reporting.Report, now: datetime) -> dict[str, Any]:
     row = {
         "pod_uid": report.pod_uid,
-        "at": min(report.at, now).isoformat(),
+        "age": max(0.0, (now - report.at).total_seconds()),
         "beats": report.beats,
         "boot": report.boot,
         "final": report.is_final,

@@ -9,10 +9,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import reporting, texts
-from rollcall.store import columns, models
-
-_pods = models.table(models.Attempt)
+from rollcall.core import reporting
+from rollcall.store import columns
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,20 +91,6 @@ class Pod:
         return reporting.Kept(refused=tuple(self.refused), is_news=is_news)
 
 
-_LOCKED = (
-    sa.select(
-        *(
-            _pods.c[name]
-            for name in (
-                "pod_uid", "execution_id", "slot_at", "cronjob_id", "index", "created_at",
-                "errors", "dead_letters", "settled_seq", "boots", "boots_before", "lost",
-            )
-        ),
-        _pods.c.result.is_not(None).label("has_result"),
-    )
-    .where(_pods.c.pod_uid == sa.any_(sa.bindparam("pod_uids", type_=sa.ARRAY(sa.Text))))
-    .order_by(_pods.c.pod_uid)
-)  # fmt: skip
 _SETTLE = sa.text(
     """
     UPDATE attempts AS pod
@@ -129,14 +113,6 @@ _SETTLE = sa.text(
     WHERE pod.pod_uid = told.pod_uid
     """
 )
-
-
-async def read(connection: AsyncConnection, reports: Iterable[reporting.Report]) -> list[Pod]:
-    """Return the pods of these reports that are known; the caller has locked their rows."""
-    by_pod = {report.pod_uid: report for report in reports}
-    storable = [uid for uid in by_pod if texts.is_storable(uid)]
-    rows = await connection.execute(_LOCKED, {"pod_uids": storable})
-    return [Pod(**row, report=by_pod[row["pod_uid"]]) for row in rows.mappings()]
 
 
 async def settle(connection: AsyncConnection, pods: Sequence[Pod], now: datetime) -> None:

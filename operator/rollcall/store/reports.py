@@ -84,11 +84,13 @@ class Reports:
 
         Returns, by pod UID, what became of items and losses; unknown pods are left out.
         """
-        await heard.keep(self.connection, reports, self.now)
-        more = [report for report in reports if report.items or report.lost or report.left]
+        more = {one.pod_uid: one for one in reports if one.items or one.lost or one.left}
         if not more:
+            await heard.keep(self.connection, reports, self.now)
             return {}
-        pods = await reported.read(self.connection, more)
+        rows = await heard.keep_and_read(self.connection, reports, self.now)
+        pods = [reported.Pod(**row, report=more[uid]) for row in rows
+                if (uid := row["pod_uid"]) in more]  # fmt: skip
         await letters_reported.keep(self.connection, pods, self.now)
         await report_items.keep_checkpoints(self.connection, pods, self.now)
         await report_items.keep_errors(self.connection, pods, self.now)

@@ -77,6 +77,10 @@ def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Serve
             app.ingest_app(reports),
             host="0.0.0.0",  # noqa: S104 - pods of all namespaces report here
             port=settings.ingest_port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
             log_config=None,
             access_log=False,
             timeout_keep_alive=5,

@@ -124,9 +124,8 @@ async def test_the_checkpoint_that_was_left_is_handed_on(world: World) -> None:
     await world.starts(1)
     await world.sees(pod_uid="pod-2", job_uid="job-1", started_at=world.clock())
     async with world.store.transaction() as unit:
-        identity = await unit.attempts.identify("pod-2")
-        assert identity is not None
-        handed = (await runs.told(unit, identity)).checkpoint
+        identities = await unit.attempts.identify(["pod-2"])
+        handed = (await runs.told(unit, identities["pod-2"])).checkpoint
     assert handed is not None
     assert (handed.value, handed.attempt, handed.slot_at) == ({"offset": 17}, 1, AT)
 

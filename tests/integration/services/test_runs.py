@@ -46,9 +46,7 @@ class World:
 
     async def identity(self, pod_uid: str) -> ports.Identity:
         async with self.store.transaction() as unit:
-            found = await unit.attempts.identify(pod_uid)
-        assert found is not None
-        return found
+            return (await unit.attempts.identify([pod_uid]))[pod_uid]
 
     async def ends(self, identity: ports.Identity, status: Status) -> None:
         run = builders.execution(

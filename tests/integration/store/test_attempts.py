@@ -1,5 +1,6 @@
 """Pods of executions, and who reports from them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -100,9 +101,9 @@ async def test_a_thousand_pods_are_kept_in_one_go(store: engine.Database) -> Non
     assert await observe(store, *reversed(pods)) == pods
 
 
-async def identify(store: engine.Database, pod_uid: str) -> ports.Identity | None:
+async def identify(store: engine.Database, *pod_uids: str) -> Mapping[str, ports.Identity]:
     async with store.transaction() as unit:
-        return await unit.attempts.identify(pod_uid)
+        return await unit.attempts.identify(pod_uids)
 
 
 async def test_a_pod_is_identified(store: engine.Database) -> None:
@@ -111,7 +112,7 @@ async def test_a_pod_is_identified(store: engine.Database) -> None:
         await unit.ledger.save(RUN)
     await observe(store, builders.attempt())
 
-    assert await identify(store, "pod-1") == ports.Identity(
+    assert (await identify(store, "pod-1"))["pod-1"] == ports.Identity(
         cronjob_id=JOB.id,
         namespace="shop",
         cronjob="report",
@@ -131,9 +132,7 @@ async def test_the_completion_index_of_a_pod_is_known(store: engine.Database) ->
         await unit.ledger.save(RUN)
     await observe(store, builders.attempt(index=3))
 
-    identity = await identify(store, "pod-1")
-    assert identity
-    assert identity.index == 3
+    assert (await identify(store, "pod-1"))["pod-1"].index == 3
 
 
 async def test_attempts_are_numbered_per_completion_index(store: engine.Database) -> None:
@@ -148,8 +147,8 @@ async def test_attempts_are_numbered_per_completion_index(store: engine.Database
         builders.attempt("d", index=0, created_at=AT + 2 * SECOND),
     )
 
-    found = {uid: await identify(store, uid) for uid in "abcd"}
-    assert {uid: identity and identity.attempt for uid, identity in found.items()} == {
+    found = await identify(store, *"abcd")
+    assert {uid: identity.attempt for uid, identity in found.items()} == {
         "a": 1,
         "b": 1,
         "c": 2,
@@ -158,5 +157,4 @@ async def test_attempts_are_numbered_per_completion_index(store: engine.Database
 
 
 async def test_an_unknown_pod_is_nobody(store: engine.Database) -> None:
-    assert await identify(store, "unknown") is None
-    assert await identify(store, "pod\0") is None
+    assert await identify(store, "unknown", "pod\0") == {}

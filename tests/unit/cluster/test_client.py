@@ -4,10 +4,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from kubernetes.aio.client.configuration import Configuration
+from aiohttp import test_utils, web
 
-from rollcall.cluster import client
+from rollcall.cluster import client, credentials
 from rollcall.core import errors
+from support import nowhere
 
 
 def decode(status: int, body: object = None, **headers: str) -> client.Object:
@@ -130,8 +131,36 @@ async def test_a_quota_is_no_right_and_is_asked_once() -> None:
 
 async def test_each_request_is_counted_also_one_that_fails() -> None:
     asked: list[str] = []
-    configuration = Configuration(host="http://127.0.0.1:1")  # nobody listens there
-    async with client.KubeClient(configuration, on_request=asked.append) as kube:
+    async with client.KubeClient(nowhere.access(), on_request=asked.append) as api:
         with pytest.raises(errors.ClusterUnavailable):
-            await kube.get("/api")
+            await api.get("/api")
     assert asked == ["GET"]
+
+
+async def test_a_request_shows_who_we_are_and_says_what_it_carries() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.path_qs, request.content_type, await request.json()))
+        authorization.append(request.headers.get("Authorization"))
+        return web.json_response({"kind": "Job"}, status=201)
+
+    async def secret() -> str | None:
+        return "Bearer secret"
+
+    asked: list[tuple[str, str, object]] = []
+    authorization: list[str | None] = []
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with test_utils.TestServer(application) as server:
+        for by in (secret, nowhere.nobody):
+            access = credentials.Credentials(host=_host(server), tls=None, authorization=by)
+            async with client.KubeClient(access) as kube:
+                created = await kube.merge("/jobs/a b", {"spec": "\u00e9"}, manager="a/b")
+                assert created == {"kind": "Job"}
+                assert kube.server_time
+    path = "/jobs/a%20b?fieldManager=a/b&fieldValidation=Ignore"
+    assert asked == [(path, client.MERGE, {"spec": "\u00e9"})] * 2
+    assert authorization == ["Bearer secret", None]
+
+
+def _host(server: test_utils.TestServer) -> str:
+    return str(server.make_url("/")).rstrip("/")

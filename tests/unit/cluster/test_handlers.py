@@ -7,10 +7,10 @@ from typing import cast
 
 import kopf
 import pytest
-from kubernetes.aio.client.configuration import Configuration
 
-from rollcall.cluster import client, handlers, intake
+from rollcall.cluster import credentials, handlers, intake
 from rollcall.cluster.seen import Kind
+from support import nowhere
 from support.fakekube import Object
 
 
@@ -87,10 +87,10 @@ def test_an_upgrade_of_the_control_plane_is_waited_for() -> None:
 async def test_who_watches_hears_that_it_closes(
     watch: handlers.Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nobody(_context: str | None) -> Configuration:
-        return Configuration(host="http://127.0.0.1:1")
+    async def nobody(_context: str | None) -> credentials.Credentials:
+        return nowhere.access()
 
-    monkeypatch.setattr(client, "configure", nobody)
+    monkeypatch.setattr(credentials, "find", nobody)
     stop, closed = asyncio.Event(), asyncio.Event()
     stop.set()
     running = asyncio.create_task(watch.run(stop, closing=closed.set))

@@ -1,7 +1,8 @@
 """One report, from its token to its answer, with a store that does what the test says."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TypeVar, cast
 
@@ -27,8 +28,8 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[ports.Transaction]:
-        async def identify(pod_uid: str) -> ports.Identity:
-            return said.identity(RUN, pod_uid=pod_uid)
+        async def identify(pod_uids: Collection[str]) -> Mapping[str, ports.Identity]:
+            return {uid: said.identity(RUN, pod_uid=uid) for uid in pod_uids}
 
         unit = SimpleNamespace(
             now=builders.SLOT_AT,
@@ -43,6 +44,9 @@ class Store:
             raise fault
         async with self.transaction() as unit:
             return await work(unit)
+
+    async def beat(self, reports: Callable[[datetime], Sequence[reporting.Report]]) -> None:
+        await self.run(lambda unit: unit.reports.keep(reports(unit.now)))
 
     async def keep(self, reports: Sequence[reporting.Report]) -> Mapping[str, reporting.Kept]:
         self.beats += sum(report.beats for report in reports)

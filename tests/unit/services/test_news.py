@@ -25,8 +25,10 @@ class Store:
     def __init__(self) -> None:
         self.asked: list[tuple[UUID, float]] = []
         self.fault: Exception | None = None
+        self.transactions = 0
 
     async def run(self, work: Callable[[ports.Transaction], Awaitable[T]]) -> T:
+        self.transactions += 1
         fault, self.fault = self.fault, None
         if fault:
             raise fault
@@ -97,6 +99,19 @@ async def test_news_that_comes_while_one_asks_is_not_forgotten() -> None:
     teller.tell([OTHER])
     await teller.close()
     assert [job for job, _ in store.asked] == [JOB, OTHER]
+
+
+async def test_news_that_comes_shortly_after_another_is_asked_for_together() -> None:
+    store = Store()
+    teller = Teller(store)
+    await teller.say(JOB)
+    others = [builders.job(f"job-{number}").id for number in range(9)]
+    for job in others:
+        teller.tell([job])
+        await asyncio.sleep(0)
+    await teller.close()
+    assert store.transactions == 2
+    assert {job for job, _ in store.asked} == {JOB, *others}
 
 
 async def test_an_outage_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -81,8 +81,8 @@ class Attempts(Protocol):
     ) -> Mapping[UUID, Sequence[executions.Attempt]]:
         """Insert or update these pods and return all of each execution's, oldest first."""
 
-    async def identify(self, pod_uid: str) -> Identity | None:
-        """Return whose pod this is."""
+    async def identify(self, pod_uids: Collection[str]) -> Mapping[str, Identity]:
+        """Return whose pods these are, by UID; unknown ones are left out."""
 
 
 class Events(Protocol):

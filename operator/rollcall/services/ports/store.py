@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from rollcall.core import incidents, policies, slots
+from rollcall.core import incidents, policies, reporting, slots
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.values import (
@@ -186,4 +186,10 @@ class Store(Protocol):
         """Do the work in one transaction, all of it again after a deadlock or a lost connection.
 
         Raises errors.StoreUnavailable if repeating does not help.
+        """
+
+    async def beat(self, reports: Callable[[datetime], Sequence[reporting.Report]]) -> None:
+        """Keep reports without items and losses, cheaper than `run` does.
+
+        `reports` builds them for a time that theirs are counted from. Raises what `run` does.
         """
