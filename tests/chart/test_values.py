@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rollcall import config
-from rollcall.core import durations, policies
+from rollcall.core import durations, policies, rule_specs
 from support import charts
 
 Object = dict[str, Any]
@@ -35,10 +35,13 @@ OTHERWISE: Object = {
     "rules.late.warning": "6m",
     "rules.late.critical": "2h",
     "rules.missed.critical": 2,
+    "rules.skipped.warning": 10,
     "rules.failing.warning": 2,
     "rules.failing.critical": 4,
     "rules.stale.critical": "26h",
     "rules.overrunning.warning": "1d2h",
+    "rules.too_fast": {"info": "1s"},
+    "rules.suspended": {"warning": "30d"},
     "rules.no_progress": {"warning": "1h"},
     "rules.errors": {"critical": 10, "types": ["timeout"]},
     "alerts.cooldown": "1h",
@@ -185,10 +188,10 @@ def test_the_schema_knows_all_rules_and_thresholds() -> None:
         assert definition["properties"].keys() == {"enabled", *policies.Severity} | more, kind
     named = {kind: reference["$ref"].rpartition("/")[2] for kind, reference in rules.items()}
     counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule"}}
-    assert counted == policies.COUNTED
+    assert counted == rule_specs.COUNTED
     types = SCHEMA["definitions"]["errorsRule"]["properties"]["types"]
-    assert types["maxItems"] == policies.MOST_TYPES
-    assert {kind for kind in named if named[kind] == "autoRule"} == policies.WITH_AUTO
+    assert types["maxItems"] == rule_specs.MOST_TYPES
+    assert {kind for kind in named if named[kind] == "autoRule"} == rule_specs.WITH_AUTO
 
 
 def test_the_schema_is_closed_everywhere() -> None:

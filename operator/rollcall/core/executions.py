@@ -10,7 +10,7 @@ The rules:
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -160,6 +160,11 @@ class Execution:
             Status.PARTIAL,
             Status.FAILED,
         }
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it ran, once it has ended."""
+        return self.ended_at - self.started_at if self.started_at and self.ended_at else None
 
 
 def may_become(current: Status, new: Status) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rollcall.core import blindness, causes, durations, slots
 from rollcall.core.executions import Execution
-from rollcall.core.policies import Kind, Policy, Severity
+from rollcall.core.policies import AUTO, Kind, Policy, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Facts:
     active_since: datetime | None  # first expected slot since creation or resumption
     first_slot_final: bool
     typical_duration: timedelta | None  # p95 of succeeded runs, None for fewer than five
+    suspended_since: datetime | None = None
     gaps: Sequence[slots.Gap] = ()  # slots without rows, oldest first, none before the last run
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
@@ -96,7 +97,7 @@ def by_count(
         return NOTHING
     finding = Finding(
         kind=kind,
-        severity=_worst(reached),
+        severity=worst(reached),
         reason=reason,
         message=message,
         since=since,
@@ -127,7 +128,7 @@ def by_duration(
     reached = [severity for severity, at in due.items() if at <= facts.now]
     if not reached:
         return Check(look_again_at=look_again_at)
-    severity = _worst(reached)
+    severity = worst(reached)
     finding = Finding(
         kind=kind,
         severity=severity,
@@ -140,5 +141,13 @@ def by_duration(
     return Check(finding=finding, look_again_at=look_again_at)
 
 
-def _worst(severities: Sequence[Severity]) -> Severity:
+def limits(facts: Facts, kind: Kind, auto: timedelta | None = None) -> dict[Severity, timedelta]:
+    """Return a rule's durations; `auto` is what a threshold of that name comes to."""
+    named = facts.policy.rules[kind].thresholds.items()
+    known = {severity: auto if limit is AUTO else limit for severity, limit in named}
+    return {one: limit for one, limit in known.items() if isinstance(limit, timedelta)}
+
+
+def worst(severities: Sequence[Severity]) -> Severity:
+    """Return the most severe of some, of which there is at least one."""
     return max(severities, key=lambda severity: severity.weight)

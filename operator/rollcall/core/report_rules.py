@@ -45,7 +45,7 @@ def no_progress(facts: Facts) -> Check:
     check = findings.by_duration(
         replace(facts, now=since + lasted),
         Kind.NO_PROGRESS,
-        _limits(facts),
+        findings.limits(facts, Kind.NO_PROGRESS),
         since=since,
         reason="NotMoving",
         message=f"{run.job_name} has made no progress for {durations.text(lasted)}",
@@ -105,11 +105,6 @@ def _count(told: Reported, lowest: int) -> int:
 def _counted(told: Reported) -> str:
     counts = ((told.errors, "error"), (told.dead_letters, "dead letter"))
     return " and ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
-
-
-def _limits(facts: Facts) -> Mapping[Severity, timedelta]:
-    thresholds = facts.policy.rules[Kind.NO_PROGRESS].thresholds
-    return {level: limit for level, limit in thresholds.items() if isinstance(limit, timedelta)}
 
 
 def _lowest_count(facts: Facts) -> int | None:

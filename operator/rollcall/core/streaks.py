@@ -19,6 +19,7 @@ class Misses:
     reason: str
     message: str
     execution_id: UUID | None  # of the newest that has a row
+    until_at: datetime | None  # the newest could be started until then, where it has a row
 
 
 def successes_in_a_row(recent: Sequence[Execution]) -> int:
@@ -74,7 +75,22 @@ def misses_in_a_row(recent: Sequence[Execution], gaps: Sequence[slots.Gap] = ())
         reason=reason or "NotStarted",
         message=message or "",
         execution_id=row[0].id if row else None,
+        until_at=row[0].ended_at if row else None,
     )
+
+
+def skips_in_a_row(recent: Sequence[Execution]) -> list[Execution]:
+    """Return the slots that were skipped since the last one that ran, newest first.
+
+    Everything else is neutral. A slot that waits for its pods has not run.
+    """
+    row = []
+    for run in recent:
+        if run.has_run and run.trigger is Trigger.SCHEDULE:
+            break
+        if run.status is Status.SKIPPED:
+            row.append(run)
+    return row
 
 
 def _is_later(at: datetime, ran_at: datetime | None) -> bool:

@@ -11,7 +11,6 @@ from rollcall.core import (
     messages,
     policies,
     rules,
-    streaks,
 )
 from rollcall.services import ports
 
@@ -54,7 +53,7 @@ class Alerting:
                 cronjob_id=job.id,
                 inhibited_by=_inhibitor(kind, found),
                 alerts=facts.policy.alerts,
-                recovered=_has_recovered(kind, facts),
+                recovered=rules.recovered(kind, facts),
                 now=facts.now,
             )
             current = step.incident if step else before.get(kind)
@@ -135,13 +134,6 @@ def _inhibitor(
 ) -> policies.Kind | None:
     candidates = sorted(rules.INHIBITED_BY.get(kind, frozenset()) & found.keys())
     return candidates[0] if candidates else None
-
-
-def _has_recovered(kind: policies.Kind, facts: findings.Facts) -> bool:
-    if kind is not policies.Kind.FAILING:
-        return True
-    needed = facts.policy.alerts.recovery_threshold
-    return streaks.successes_in_a_row(facts.recent) >= needed
 
 
 def _run_of(

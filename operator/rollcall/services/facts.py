@@ -10,7 +10,7 @@ from rollcall.core import (
     executions,
     findings,
     policies,
-    rules,
+    run_rules,
     series,
     slots,
     streaks,
@@ -74,6 +74,7 @@ class Facts:
             active_since=slots.first_expected(line.revisions),
             first_slot_final=any(not run.is_open for run in recent),
             typical_duration=line.typical_duration,
+            suspended_since=_suspended_since(line, transaction.now),
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
             sight=line.sight,
@@ -87,11 +88,16 @@ class Facts:
         unknown = [one for one in cronjob_ids if one not in known]
         if not unknown:
             return known
-        enough = rules.RUNS_FOR_A_TYPICAL_DURATION
+        enough = run_rules.RUNS_FOR_A_TYPICAL_DURATION
         found = await transaction.history.typical_durations(unknown, enough)
         for cronjob_id in unknown:
             self._typical.put(cronjob_id, (found.get(cronjob_id),))
         return {**known, **found}
+
+
+def _suspended_since(line: Timeline, now: datetime) -> datetime | None:
+    known = slots.suspensions(line.row.job.id, line.revisions, now)
+    return next((gap.from_at for gap in known if gap.until_at is None), None)
 
 
 def _is_running(recent: Runs) -> bool:

@@ -18,6 +18,7 @@ from rollcall.core import (
     policies,
     reporting,
     routing,
+    rule_specs,
     tracking,
     windows,
 )
@@ -84,15 +85,15 @@ def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
         assert rule["properties"].keys() == {"enabled", *policies.Severity} | more, kind
         for severity in policies.Severity:
             threshold = rule["properties"][severity]
-            counted = policies.Kind(kind) in policies.COUNTED
+            counted = policies.Kind(kind) in rule_specs.COUNTED
             assert threshold["type"] == ("integer" if counted else "string"), kind
             auto = "'auto'" in str(threshold.get("x-kubernetes-validations"))
-            assert auto == (policies.Kind(kind) in policies.WITH_AUTO), kind
+            assert auto == (policies.Kind(kind) in rule_specs.WITH_AUTO), kind
 
 
 def test_types_of_errors_have_the_bounds_that_the_code_has() -> None:
     types = definitions.part("trackedcronjobs", "spec", "rules", "errors", "types")
-    assert types["maxItems"] == policies.MOST_TYPES
+    assert types["maxItems"] == rule_specs.MOST_TYPES
     assert types["items"]["maxLength"] == reporting.LONGEST_TYPE
 
 

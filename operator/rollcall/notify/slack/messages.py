@@ -36,6 +36,9 @@ KINDS: Mapping[str, str] = {
     "overrunning": "is running for too long",
     "no_progress": "makes no progress",
     "errors": "reports errors",
+    "skipped": "is skipped again and again",
+    "suspended": "is suspended for long",
+    "too_fast": "ended suspiciously fast",
 }
 
 Payload = Mapping[str, Any]

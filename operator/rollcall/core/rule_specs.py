@@ -1,0 +1,137 @@
+"""What a rule may say: kinds, severities, thresholds, and how a spec's words become them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, StrEnum
+from typing import Any
+
+from rollcall.core import durations, errors
+
+
+class Severity(StrEnum):
+    """How urgent a finding is; the order of the members is their weight."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def weight(self) -> int:
+        """Position in the order, heavier is more severe."""
+        return list(Severity).index(self)
+
+
+class Kind(StrEnum):
+    """The kinds of finding, one rule each."""
+
+    LATE = "late"
+    MISSED = "missed"
+    FAILING = "failing"
+    STALE = "stale"
+    OVERRUNNING = "overrunning"
+    NO_PROGRESS = "no_progress"
+    ERRORS = "errors"
+    SKIPPED = "skipped"
+    SUSPENDED = "suspended"
+    TOO_FAST = "too_fast"
+
+
+class Auto(Enum):
+    """A threshold that follows from the job's own schedule or history."""
+
+    AUTO = "auto"
+
+
+AUTO = Auto.AUTO
+Threshold = timedelta | int | Auto
+
+# Thresholds are counts; all others are durations.
+COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED})
+WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING})
+MOST_TYPES = 32  # of errors that a rule names
+
+BUILT_IN: Mapping[str, Mapping[str, Any]] = {
+    "late": {"warning": "5m", "critical": "1h"},
+    "missed": {"critical": 1},
+    "skipped": {"warning": 3},
+    "failing": {"warning": 1, "critical": 3},
+    "stale": {"critical": "auto"},
+    "overrunning": {"warning": "auto"},
+    # Without a threshold a rule finds nothing. Of these only the job itself knows what is right.
+    "too_fast": {},
+    "suspended": {},
+    # Only who reports can be held to these.
+    "no_progress": {},
+    "errors": {},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule with its thresholds; a rule without thresholds finds nothing.
+
+    `types` are those of the errors that count, None for all; only the rule `errors` has some.
+    """
+
+    enabled: bool
+    thresholds: Mapping[Severity, Threshold]
+    types: frozenset[str] | None = None
+
+
+def kind(name: str) -> Kind:
+    """Read the name of a rule; raises errors.InvalidSpec."""
+    try:
+        return Kind(name)
+    except ValueError:
+        known = ", ".join(Kind)
+        raise errors.InvalidSpec("InvalidRule", f"rules.{name}: known are {known}") from None
+
+
+def read(of: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
+    """Read one rule; what it does not say is as in `otherwise`. Raises errors.InvalidSpec."""
+    thresholds = {
+        severity: _threshold(of, severity, raw[severity])
+        for severity in Severity
+        if raw.get(severity) is not None
+    }
+    types = _types(raw.get("types")) if of is Kind.ERRORS else None
+    if not thresholds and otherwise:
+        thresholds, types = dict(otherwise.thresholds), types or otherwise.types
+    enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
+    return Rule(enabled=enabled, thresholds=thresholds, types=types)
+
+
+def duration(field: str, raw: object) -> timedelta:
+    """Read the duration of a field; raises errors.InvalidSpec, naming it."""
+    try:
+        value = durations.parse(raw) if isinstance(raw, str) else None
+    except ValueError as error:
+        raise errors.InvalidSpec("InvalidDuration", f"{field}: {error}") from error
+    if not value:
+        raise errors.InvalidSpec(
+            "InvalidDuration", f"{field}: write a duration above zero, like 90s, 6h or 1h30m"
+        )
+    return value
+
+
+def _types(raw: object) -> frozenset[str] | None:
+    if raw is None:
+        return None
+    named = raw if isinstance(raw, list) else []
+    if not named or len(named) > MOST_TYPES or not all(isinstance(one, str) for one in named):
+        raise errors.InvalidSpec(
+            "InvalidRule", f"rules.errors.types: write a list of 1 to {MOST_TYPES} types of errors"
+        )
+    return frozenset(named)
+
+
+def _threshold(of: Kind, severity: Severity, raw: object) -> Threshold:
+    field = f"rules.{of}.{severity}"
+    if of in COUNTED:
+        if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+            raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 up")
+        return raw
+    if raw == AUTO.value and of in WITH_AUTO:
+        return AUTO
+    return duration(field, raw)

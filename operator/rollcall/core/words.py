@@ -1,0 +1,57 @@
+"""Why something does not start, in words: what Kubernetes says, told to somebody who is tired."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+_QUOTA = re.compile(
+    r"exceeded quota: (?P<name>[^,]+), requested: (?P<requested>\S+), used: (?P<used>\S+),"
+    r" limited: (?P<limited>\S+)"
+)
+_RESOURCES: Mapping[str, str] = {
+    "count/jobs.batch": "Jobs",
+    "requests.cpu": "CPU requests",
+    "limits.cpu": "CPU limits",
+    "requests.memory": "memory requests",
+    "limits.memory": "memory limits",
+}
+_BEGINNINGS: Mapping[str, str] = {
+    "ImagePullBackOff": "an image cannot be pulled",
+    "CreateContainerConfigError": "a container lacks something that it needs",
+    "ContainerCannotStart": "a container's command cannot be started",
+    "Unschedulable": "no node takes the pod",
+    "VolumeNotReady": "a volume cannot be mounted",
+    "SandboxNotReady": "the node cannot set up the pod",
+    "QuotaExceeded": "a quota of the namespace is used up",
+    "AdmissionDenied": "the cluster does not let it in",
+    "PodsRefused": "its pods cannot be created",
+}
+
+
+def cause(reason: str, message: str | None) -> str:
+    """Say why, from a reason of the closed list and what was said of it."""
+    quota = _QUOTA.search(message or "")
+    if quota:
+        return _used_up(quota)
+    beginning = _BEGINNINGS.get(reason)
+    return ": ".join(part for part in (beginning, message) if part) or reason
+
+
+def clock(at: datetime) -> str:
+    """Write an instant as people read it."""
+    return at.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _used_up(quota: re.Match[str]) -> str:
+    used, limited = _amounts(quota["used"]), _amounts(quota["limited"])
+    parts = [
+        f"{used.get(name, '?')} of {limited.get(name, '?')} {_RESOURCES.get(name, name)}"
+        f" ({wanted} more wanted)"
+        for name, wanted in _amounts(quota["requested"]).items()
+    ]
+    return f"the namespace's quota {quota['name']} is used up: {', '.join(parts)}"
+
+
+def _amounts(text: str) -> dict[str, str]:
+    """Read `pods=1,requests.cpu=2`."""
+    return {name: amount for name, _, amount in (part.partition("=") for part in text.split(","))}
