@@ -89,7 +89,11 @@ def rules_list() -> str:
 
 
 def _default(rule: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in rule.items()) or "off"
+    parts = (
+        f"{name}: {_default(value)}" if isinstance(value, dict) else f"{name} {value}"
+        for name, value in rule.items()
+    )
+    return ", ".join(parts) or "off"
 
 
 PARTS = {

@@ -34,6 +34,9 @@ OTHERWISE: Object = {
     "sidecar.fallbackImage": "",
     "rules.late.warning": "6m",
     "rules.late.critical": "2h",
+    "rules.cannot_start.critical": "6m",
+    "rules.cannot_start.unschedulable.warning": "11m",
+    "rules.cannot_start.unschedulable.critical": "31m",
     "rules.missed.critical": 2,
     "rules.skipped.warning": 10,
     "rules.failing.warning": 2,
@@ -184,7 +187,7 @@ def test_the_schema_knows_all_rules_and_thresholds() -> None:
     assert rules.keys() == set(policies.Kind)
     for kind, reference in rules.items():
         definition = SCHEMA["definitions"][reference["$ref"].rpartition("/")[2]]
-        more = {"types"} if kind == policies.Kind.ERRORS else set()
+        more = rule_specs.MORE.get(policies.Kind(kind), frozenset())
         assert definition["properties"].keys() == {"enabled", *policies.Severity} | more, kind
     named = {kind: reference["$ref"].rpartition("/")[2] for kind, reference in rules.items()}
     counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule"}}

@@ -123,6 +123,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         "rules": {
             "late": {"enabled": True, "info": "90s", "warning": "5m", "critical": "1h30m"},
             "missed": {"warning": 1, "critical": 2},
+            "cannot_start": {"critical": "5m", "unschedulable": {"warning": "1h"}},
             "skipped": {"info": 1},
             "failing": {"enabled": False},
             "stale": {"warning": "auto", "critical": "3650d"},
@@ -201,6 +202,12 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param("rules", {"no_progress": {"info": "auto"}}, "such as 90s", id="still"),
         pytest.param("window", {}, "write concurrencyPolicy: Forbid", id="window-under-allow"),
         pytest.param("window", {"max": "0s"}, "above zero", id="window-of-nothing"),
+        pytest.param(
+            "rules",
+            {"cannot_start": {"unschedulable": {"info": "auto"}}},
+            "such as 90s",
+            id="unschedulable",
+        ),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),
     ],
 )

@@ -145,6 +145,7 @@ class Execution:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     attempts: int = 0
+    waiting_since: datetime | None = None  # it has waited for its reason, while it is pending
 
     @property
     def is_open(self) -> bool:

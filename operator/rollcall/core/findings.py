@@ -141,6 +141,17 @@ def by_duration(
     return Check(finding=finding, look_again_at=look_again_at)
 
 
+def combined(checks: Sequence[Check]) -> Check:
+    """Return the worst finding of several, of two the one that lasts longer."""
+    found = [check.finding for check in checks if check.finding]
+    return Check(
+        finding=min(found, key=lambda one: (-one.severity.weight, one.since), default=None),
+        look_again_at=min(
+            (check.look_again_at for check in checks if check.look_again_at), default=None
+        ),
+    )
+
+
 def limits(facts: Facts, kind: Kind, auto: timedelta | None = None) -> dict[Severity, timedelta]:
     """Return a rule's durations; `auto` is what a threshold of that name comes to."""
     named = facts.policy.rules[kind].thresholds.items()

@@ -67,6 +67,13 @@ def observe(
     )
 
 
+def waiting_since(before: Execution, after: Execution, now: datetime) -> datetime | None:
+    """Say since when a run waits for the reason that it names; None if it does not."""
+    if after.status is not Status.PENDING or not after.reason:
+        return None
+    return before.waiting_since if before.reason == after.reason else now
+
+
 def _status(job: JobObservation, attempts: Sequence[Attempt]) -> Status:
     if job.decided is Status.SUCCEEDED and results.is_partial(attempts):
         return Status.PARTIAL

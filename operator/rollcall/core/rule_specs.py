@@ -1,7 +1,7 @@
 """What a rule may say: kinds, severities, thresholds, and how a spec's words become them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, StrEnum
 from typing import Any
@@ -35,6 +35,7 @@ class Kind(StrEnum):
     SKIPPED = "skipped"
     SUSPENDED = "suspended"
     TOO_FAST = "too_fast"
+    CANNOT_START = "cannot_start"
 
 
 class Auto(Enum):
@@ -49,10 +50,19 @@ Threshold = timedelta | int | Auto
 # Thresholds are counts; all others are durations.
 COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED})
 WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING})
+# What a rule's spec may have beside `enabled` and thresholds.
+MORE: Mapping[Kind, frozenset[str]] = {
+    Kind.ERRORS: frozenset({"types"}),
+    Kind.CANNOT_START: frozenset({"unschedulable"}),
+}
 MOST_TYPES = 32  # of errors that a rule names
 
 BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "late": {"warning": "5m", "critical": "1h"},
+    "cannot_start": {
+        "critical": "5m",
+        "unschedulable": {"warning": "10m", "critical": "30m"},
+    },
     "missed": {"critical": 1},
     "skipped": {"warning": 3},
     "failing": {"warning": 1, "critical": 3},
@@ -72,11 +82,13 @@ class Rule:
     """One rule with its thresholds; a rule without thresholds finds nothing.
 
     `types` are those of the errors that count, None for all; only the rule `errors` has some.
+    `unschedulable` are the limits of `cannot_start` for pods that no node takes.
     """
 
     enabled: bool
     thresholds: Mapping[Severity, Threshold]
     types: frozenset[str] | None = None
+    unschedulable: Mapping[Severity, timedelta] = field(default_factory=dict)
 
 
 def kind(name: str) -> Kind:
@@ -99,7 +111,8 @@ def read(of: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
     if not thresholds and otherwise:
         thresholds, types = dict(otherwise.thresholds), types or otherwise.types
     enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
-    return Rule(enabled=enabled, thresholds=thresholds, types=types)
+    unschedulable = _unschedulable(of, raw) or (otherwise.unschedulable if otherwise else {})
+    return Rule(enabled=enabled, thresholds=thresholds, types=types, unschedulable=unschedulable)
 
 
 def duration(field: str, raw: object) -> timedelta:
@@ -113,6 +126,15 @@ def duration(field: str, raw: object) -> timedelta:
             "InvalidDuration", f"{field}: write a duration above zero, like 90s, 6h or 1h30m"
         )
     return value
+
+
+def _unschedulable(of: Kind, raw: Mapping[str, Any]) -> Mapping[Severity, timedelta]:
+    part = raw.get("unschedulable") or {}
+    return {
+        severity: duration(f"rules.{of}.unschedulable.{severity}", part[severity])
+        for severity in Severity
+        if part.get(severity) is not None
+    }
 
 
 def _types(raw: object) -> frozenset[str] | None:

@@ -9,9 +9,17 @@ goes on excepted.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rollcall.core import report_rules, run_rules, slot_rules, streaks
+from rollcall.core import (
+    incidents,
+    report_rules,
+    run_rules,
+    slot_rules,
+    start_rules,
+    streaks,
+)
+from rollcall.core.executions import Status
 from rollcall.core.findings import NOTHING, Check, Facts
-from rollcall.core.policies import Kind
+from rollcall.core.policies import Kind, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +33,16 @@ class Rule:
 
 RULES: Mapping[Kind, Rule] = {
     Kind.LATE: Rule(
-        find=slot_rules.late,
+        find=start_rules.late,
         holds="a run has not started so long after its slot; not while an earlier run goes on"
         " under `Forbid`",
+        over="it starts, or the slot is final",
+    ),
+    Kind.CANNOT_START: Rule(
+        find=start_rules.cannot_start,
+        holds="a run waits so long for something that must be mended: its image, configuration,"
+        " volume or command, or a quota or policy that refuses its Job or pods; `unschedulable`:"
+        " for a node. A run that is queued does not wait",
         over="it starts, or the slot is final",
     ),
     Kind.MISSED: Rule(
@@ -80,9 +95,11 @@ RULES: Mapping[Kind, Rule] = {
 
 # Which open finding explains another one: the explained one is kept and shown, not notified.
 INHIBITED_BY: Mapping[Kind, frozenset[Kind]] = {
-    Kind.LATE: frozenset({Kind.MISSED}),
-    Kind.SKIPPED: frozenset({Kind.LATE, Kind.OVERRUNNING}),
-    Kind.STALE: frozenset({Kind.LATE, Kind.MISSED, Kind.FAILING, Kind.OVERRUNNING}),
+    Kind.LATE: frozenset({Kind.CANNOT_START, Kind.MISSED}),
+    Kind.SKIPPED: frozenset({Kind.CANNOT_START, Kind.LATE, Kind.OVERRUNNING}),
+    Kind.STALE: frozenset(
+        {Kind.CANNOT_START, Kind.LATE, Kind.MISSED, Kind.FAILING, Kind.OVERRUNNING}
+    ),
 }
 
 
@@ -94,9 +111,31 @@ def check(facts: Facts) -> dict[Kind, Check]:
     }
 
 
-def recovered(kind: Kind, facts: Facts) -> bool:
-    """Whether an incident of a kind that is not found any more is over."""
-    if kind is not Kind.FAILING or not facts.policy.rules[kind].enabled:
+def recovered(incident: incidents.Incident, facts: Facts) -> bool:
+    """Whether an incident whose rule does not hold any more is over."""
+    if not facts.policy.rules[incident.kind].enabled:
         return True
-    needed = facts.policy.alerts.recovery_threshold
-    return streaks.successes_in_a_row(facts.recent) >= needed
+    if incident.kind is Kind.FAILING:
+        needed = facts.policy.alerts.recovery_threshold
+        return streaks.successes_in_a_row(facts.recent) >= needed
+    return incident.kind is not Kind.CANNOT_START or not _still_waits(incident, facts)
+
+
+def inhibitor(kind: Kind, current: Mapping[Kind, Severity]) -> Kind | None:
+    """Return which problem explains this one; `current` are all that the job has, and how bad.
+
+    An info is told to nobody by default, so it explains nothing that is worse than itself.
+    """
+    others = sorted(INHIBITED_BY.get(kind, frozenset()) & current.keys())
+    is_info = current[kind] is Severity.INFO
+    return next((one for one in others if is_info or current[one] is not Severity.INFO), None)
+
+
+def _still_waits(incident: incidents.Incident, facts: Facts) -> bool:
+    """Whether what could not start has neither started nor ended, whatever it waits for now."""
+    if incident.execution_id is None:
+        slot_at = facts.unstarted.isoformat() if facts.unstarted else None
+        return incident.evidence.get("slotTime") == slot_at
+    return any(
+        run.id == incident.execution_id and run.status is Status.PENDING for run in facts.recent
+    )

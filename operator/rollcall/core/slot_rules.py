@@ -1,46 +1,13 @@
-"""The rules about slots: whether they start, whether they ran, whether any succeeded."""
+"""The rules about slots: whether anything ran in them, and whether it ever succeeds."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from rollcall.core import durations, findings, schedule, slots, streaks, words
-from rollcall.core.executions import Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts
 from rollcall.core.policies import Kind
 
 SHORTEST_STALE = timedelta(minutes=10)
-
-
-def late(facts: Facts) -> Check:
-    """Find a slot that has not started. One that a run under Forbid keeps out does not wait."""
-    waiting = [
-        run.slot_at
-        for run in facts.open_runs
-        if run.trigger is Trigger.SCHEDULE and run.status is Status.PENDING
-    ]
-    if facts.unstarted:
-        waiting.append(facts.unstarted)
-    if not waiting or is_blocked(facts):
-        return NOTHING
-    since = min(waiting)
-    waited = durations.text(facts.now - since)
-    reason, why = _waiting_reason(facts, since)
-    return findings.by_duration(
-        facts,
-        Kind.LATE,
-        findings.limits(facts, Kind.LATE),
-        since=since,
-        reason=reason,
-        message=f"the run of {words.clock(since)} has not started for {waited}{why}",
-        evidence={"slotTime": since.isoformat()},
-    )
-
-
-def is_blocked(facts: Facts) -> bool:
-    """Whether a run keeps others out."""
-    return facts.concurrency == "Forbid" and any(
-        run.status is Status.RUNNING for run in facts.open_runs
-    )
 
 
 def missed(facts: Facts) -> Check:
@@ -153,17 +120,6 @@ def _active_without_success(facts: Facts) -> datetime | None:
 def _longest_gap(expression: str, zone: str, day: date) -> timedelta | None:
     start = datetime.combine(day, datetime.min.time(), tzinfo=UTC)
     return schedule.parse(expression, zone).longest_gap(start)
-
-
-def _waiting_reason(facts: Facts, since: datetime) -> tuple[str, str]:
-    """Return the reason for which the slot's run waits, and how a sentence goes on with it."""
-    for run in facts.open_runs:
-        if run.slot_at == since and run.reason:
-            return run.reason, f": {words.cause(run.reason, run.message)}"
-    why = facts.obstacle
-    if why and since == facts.unstarted:
-        return why.reason, f": {words.cause(why.reason, why.message)}"
-    return "NotStarted", ""
 
 
 def _iso(at: datetime | None) -> str | None:

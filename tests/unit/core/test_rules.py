@@ -11,6 +11,7 @@ from rollcall.core import (
     causes,
     executions,
     findings,
+    incidents,
     policies,
     rule_specs,
     rules,
@@ -240,6 +241,10 @@ def ended(took: timedelta, hours_ago: int = 0, **changes: Any) -> executions.Exe
     return run(hours_ago, Status.SUCCEEDED, **times | changes)
 
 
+def incident(kind: Kind, **changes: object) -> incidents.Incident:
+    return builders.step(kind=kind, **changes).incident
+
+
 def policy(**named: object) -> policies.Policy:
     return policies.read({"rules": named}, policies.defaults())
 
@@ -262,7 +267,7 @@ def test_every_rule_can_be_turned_off(kind: Kind) -> None:
     off = policies.read({"rules": {kind: {"enabled": False}}}, policies.defaults())
     given = facts(run(), suspended_since=AT - 1000 * HOUR, unstarted=AT - HOUR, policy=off)
     assert rules.check(given)[kind] == findings.NOTHING
-    assert rules.recovered(kind, given)
+    assert rules.recovered(incident(kind), given)
 
 
 def test_a_missed_slot_says_until_when_it_could_have_started() -> None:
@@ -369,7 +374,15 @@ def test_only_successes_of_slots_are_too_fast_and_any_normal_one_ends_it() -> No
 def test_failing_is_over_after_as_many_successes_as_the_job_wants() -> None:
     twice = policies.read({"alerts": {"recoveryThreshold": 2}}, policies.defaults())
     once = facts(run(0, Status.SUCCEEDED), run(1), policy=twice)
-    assert not rules.recovered(Kind.FAILING, once)
-    assert rules.recovered(Kind.LATE, once)
+    assert not rules.recovered(incident(Kind.FAILING), once)
+    assert rules.recovered(incident(Kind.LATE), once)
     both = replace(once, recent=[run(0, Status.SUCCEEDED), run(1, Status.SUCCEEDED)])
-    assert rules.recovered(Kind.FAILING, both)
+    assert rules.recovered(incident(Kind.FAILING), both)
+
+
+def test_an_info_explains_nothing_that_is_worse_than_itself() -> None:
+    both = {Kind.FAILING: Severity.INFO, Kind.STALE: Severity.CRITICAL}
+    assert rules.inhibitor(Kind.STALE, both) is None
+    assert rules.inhibitor(Kind.STALE, both | {Kind.STALE: Severity.INFO}) is Kind.FAILING
+    assert rules.inhibitor(Kind.STALE, both | {Kind.LATE: Severity.WARNING}) is Kind.LATE
+    assert rules.inhibitor(Kind.FAILING, both) is None

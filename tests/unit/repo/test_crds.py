@@ -81,7 +81,7 @@ def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
     rules = definitions.part("trackedcronjobs", "spec", "rules")["properties"]
     assert rules.keys() == set(policies.Kind)
     for kind, rule in rules.items():
-        more = {"types"} if kind == policies.Kind.ERRORS else set()
+        more = rule_specs.MORE.get(policies.Kind(kind), frozenset())
         assert rule["properties"].keys() == {"enabled", *policies.Severity} | more, kind
         for severity in policies.Severity:
             threshold = rule["properties"][severity]

@@ -39,6 +39,7 @@ KINDS: Mapping[str, str] = {
     "skipped": "is skipped again and again",
     "suspended": "is suspended for long",
     "too_fast": "ended suspiciously fast",
+    "cannot_start": "cannot start",
 }
 
 Payload = Mapping[str, Any]

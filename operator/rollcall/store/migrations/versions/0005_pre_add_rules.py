@@ -1,6 +1,6 @@
-"""Let incidents be of the kinds that rules have learnt since.
+"""Let incidents be of the kinds that rules have learnt since, and add what these look at.
 
-The release before this one writes none of them, and goes on writing its own.
+The release before this one goes on writing meanwhile; it knows neither.
 """
 
 from alembic import op
@@ -11,18 +11,20 @@ branch_labels = None
 depends_on = None
 
 _KINDS = "'late', 'missed', 'failing', 'stale', 'overrunning', 'no_progress', 'errors'"
-_NEW = "'skipped', 'suspended', 'too_fast'"
+_NEW = "'skipped', 'suspended', 'too_fast', 'cannot_start'"
 
 
 def upgrade() -> None:
-    """Allow them."""
+    """Add since when a run waits for its reason, and allow the kinds."""
+    op.execute("ALTER TABLE executions ADD COLUMN waiting_since timestamptz")
     _allow(f"{_KINDS}, {_NEW}")
 
 
 def downgrade() -> None:
-    """Drop what was found of them."""
+    """Drop what was found of them, and what they looked at."""
     op.execute(f"DELETE FROM incidents WHERE kind IN ({_NEW})")  # noqa: S608 - only our own words
     _allow(_KINDS)
+    op.execute("ALTER TABLE executions DROP COLUMN waiting_since")
 
 
 def _allow(kinds: str) -> None:
