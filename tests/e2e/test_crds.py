@@ -125,6 +125,8 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "missed": {"warning": 1, "critical": 2},
             "cannot_start": {"critical": "5m", "unschedulable": {"warning": "1h"}},
             "skipped": {"info": 1},
+            "failure_rate": {"warning": 1, "critical": 100, "window": "7d", "minExecutions": 1},
+            "slow": {"info": "auto", "warning": "2h"},
             "failing": {"enabled": False},
             "stale": {"warning": "auto", "critical": "3650d"},
             "overrunning": {"critical": "1d2h3m4s"},
@@ -207,6 +209,10 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             {"cannot_start": {"unschedulable": {"info": "auto"}}},
             "such as 90s",
             id="unschedulable",
+        ),
+        pytest.param("rules", {"failure_rate": {"info": 101}}, "equal to 100", id="percent"),
+        pytest.param(
+            "rules", {"failure_rate": {"window": "day"}}, "such as 90s", id="window-words"
         ),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),
     ],

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import blindness, causes, durations, slots
+from rollcall.core import blindness, causes, durations, slots, streaks
 from rollcall.core.executions import Execution
 from rollcall.core.policies import AUTO, Kind, Policy, Severity
 
@@ -41,6 +41,7 @@ class Facts:
     first_slot_final: bool
     typical_duration: timedelta | None  # p95 of succeeded runs, None for fewer than five
     suspended_since: datetime | None = None
+    tally: streaks.Tally | None = None  # over the window of `failure_rate`; None: `recent` tells
     gaps: Sequence[slots.Gap] = ()  # slots without rows, oldest first, none before the last run
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
@@ -88,16 +89,12 @@ def by_count(
     execution_id: UUID | None,
 ) -> Check:
     """Find what happened so often; nothing below the lowest threshold."""
-    reached = [
-        severity
-        for severity, threshold in facts.policy.rules[kind].thresholds.items()
-        if isinstance(threshold, int) and count >= threshold
-    ]
-    if not reached:
+    severities = reached(facts, kind, count)
+    if not severities:
         return NOTHING
     finding = Finding(
         kind=kind,
-        severity=worst(reached),
+        severity=worst(severities),
         reason=reason,
         message=message,
         since=since,
@@ -125,10 +122,10 @@ def by_duration(
     """
     due = {severity: facts.sight.due(since + limit) for severity, limit in limits.items()}
     look_again_at = min((at for at in due.values() if at > facts.now), default=None)
-    reached = [severity for severity, at in due.items() if at <= facts.now]
-    if not reached:
+    severities = [severity for severity, at in due.items() if at <= facts.now]
+    if not severities:
         return Check(look_again_at=look_again_at)
-    severity = worst(reached)
+    severity = worst(severities)
     finding = Finding(
         kind=kind,
         severity=severity,
@@ -157,6 +154,15 @@ def limits(facts: Facts, kind: Kind, auto: timedelta | None = None) -> dict[Seve
     named = facts.policy.rules[kind].thresholds.items()
     known = {severity: auto if limit is AUTO else limit for severity, limit in named}
     return {one: limit for one, limit in known.items() if isinstance(limit, timedelta)}
+
+
+def reached(facts: Facts, kind: Kind, count: int) -> list[Severity]:
+    """Return the severities whose thresholds a count or a percentage reaches."""
+    return [
+        severity
+        for severity, threshold in facts.policy.rules[kind].thresholds.items()
+        if isinstance(threshold, int) and count >= threshold
+    ]
 
 
 def worst(severities: Sequence[Severity]) -> Severity:

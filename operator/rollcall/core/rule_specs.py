@@ -36,6 +36,8 @@ class Kind(StrEnum):
     SUSPENDED = "suspended"
     TOO_FAST = "too_fast"
     CANNOT_START = "cannot_start"
+    FAILURE_RATE = "failure_rate"
+    SLOW = "slow"
 
 
 class Auto(Enum):
@@ -47,14 +49,17 @@ class Auto(Enum):
 AUTO = Auto.AUTO
 Threshold = timedelta | int | Auto
 
-# Thresholds are counts; all others are durations.
+# Thresholds are counts, percentages from 1 to 100, and durations or `auto`; all others durations.
 COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED})
-WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING})
+PERCENT = frozenset({Kind.FAILURE_RATE})
+WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING, Kind.SLOW})
 # What a rule's spec may have beside `enabled` and thresholds.
 MORE: Mapping[Kind, frozenset[str]] = {
     Kind.ERRORS: frozenset({"types"}),
     Kind.CANNOT_START: frozenset({"unschedulable"}),
+    Kind.FAILURE_RATE: frozenset({"window", "minExecutions"}),
 }
+WHOLE = 100  # percent
 MOST_TYPES = 32  # of errors that a rule names
 
 BUILT_IN: Mapping[str, Mapping[str, Any]] = {
@@ -66,8 +71,10 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "missed": {"critical": 1},
     "skipped": {"warning": 3},
     "failing": {"warning": 1, "critical": 3},
+    "failure_rate": {"warning": 20, "window": "24h", "minExecutions": 5},
     "stale": {"critical": "auto"},
     "overrunning": {"warning": "auto"},
+    "slow": {"info": "auto"},
     # Without a threshold a rule finds nothing. Of these only the job itself knows what is right.
     "too_fast": {},
     "suspended": {},
@@ -82,13 +89,16 @@ class Rule:
     """One rule with its thresholds; a rule without thresholds finds nothing.
 
     `types` are those of the errors that count, None for all; only the rule `errors` has some.
-    `unschedulable` are the limits of `cannot_start` for pods that no node takes.
+    `unschedulable` are the limits of `cannot_start` for pods that no node takes; `window` is the
+    time over which `failure_rate` counts, and it says nothing of fewer than `least` runs.
     """
 
     enabled: bool
     thresholds: Mapping[Severity, Threshold]
     types: frozenset[str] | None = None
     unschedulable: Mapping[Severity, timedelta] = field(default_factory=dict)
+    window: timedelta | None = None
+    least: int = 1
 
 
 def kind(name: str) -> Kind:
@@ -112,7 +122,17 @@ def read(of: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
         thresholds, types = dict(otherwise.thresholds), types or otherwise.types
     enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
     unschedulable = _unschedulable(of, raw) or (otherwise.unschedulable if otherwise else {})
-    return Rule(enabled=enabled, thresholds=thresholds, types=types, unschedulable=unschedulable)
+    window, least = raw.get("window"), raw.get("minExecutions")
+    return Rule(
+        enabled=enabled,
+        thresholds=thresholds,
+        types=types,
+        unschedulable=unschedulable,
+        window=duration(f"rules.{of}.window", window) if window else otherwise and otherwise.window,
+        least=_count(f"rules.{of}.minExecutions", least)
+        if least is not None
+        else (otherwise.least if otherwise else 1),
+    )
 
 
 def duration(field: str, raw: object) -> timedelta:
@@ -150,10 +170,22 @@ def _types(raw: object) -> frozenset[str] | None:
 
 def _threshold(of: Kind, severity: Severity, raw: object) -> Threshold:
     field = f"rules.{of}.{severity}"
+    if of in PERCENT:
+        return _percent(field, raw)
     if of in COUNTED:
-        if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
-            raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 up")
-        return raw
+        return _count(field, raw)
     if raw == AUTO.value and of in WITH_AUTO:
         return AUTO
     return duration(field, raw)
+
+
+def _count(field: str, raw: object) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+        raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 up")
+    return raw
+
+
+def _percent(field: str, raw: object) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= WHOLE:
+        raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 to {WHOLE}")
+    return raw

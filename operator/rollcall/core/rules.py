@@ -60,6 +60,12 @@ RULES: Mapping[Kind, Rule] = {
         holds="so many runs of slots failed without a success between them",
         over="`alerts.recoveryThreshold` runs in a row succeed",
     ),
+    Kind.FAILURE_RATE: Rule(
+        find=run_rules.failure_rate,
+        holds="so many percent of the runs of slots of the last `window` failed, of at least"
+        " `minExecutions` and at most the newest 2000 that failed or succeeded",
+        over="a run succeeds, and it is fewer",
+    ),
     Kind.STALE: Rule(
         find=slot_rules.stale,
         holds="no run succeeded for so long, since the last success, resumption or first slot",
@@ -69,6 +75,13 @@ RULES: Mapping[Kind, Rule] = {
         find=run_rules.overrunning,
         holds="a run goes on for so long",
         over="it ends",
+    ),
+    Kind.SLOW: Rule(
+        find=run_rules.slow,
+        holds="a run of a slot that succeeded took so long; `auto`: longer than the median of at"
+        " least 20 successes before it by 5 (normalised) median deviations, by half of it and by 30"
+        " seconds",
+        over="a run that succeeds takes less",
     ),
     Kind.TOO_FAST: Rule(
         find=run_rules.too_fast,
@@ -97,6 +110,7 @@ RULES: Mapping[Kind, Rule] = {
 INHIBITED_BY: Mapping[Kind, frozenset[Kind]] = {
     Kind.LATE: frozenset({Kind.CANNOT_START, Kind.MISSED}),
     Kind.SKIPPED: frozenset({Kind.CANNOT_START, Kind.LATE, Kind.OVERRUNNING}),
+    Kind.FAILURE_RATE: frozenset({Kind.FAILING, Kind.MISSED}),
     Kind.STALE: frozenset(
         {Kind.CANNOT_START, Kind.LATE, Kind.MISSED, Kind.FAILING, Kind.OVERRUNNING}
     ),
@@ -115,8 +129,9 @@ def recovered(incident: incidents.Incident, facts: Facts) -> bool:
     """Whether an incident whose rule does not hold any more is over."""
     if not facts.policy.rules[incident.kind].enabled:
         return True
-    if incident.kind is Kind.FAILING:
-        needed = facts.policy.alerts.recovery_threshold
+    if incident.kind in {Kind.FAILING, Kind.FAILURE_RATE}:
+        is_row = incident.kind is Kind.FAILING
+        needed = facts.policy.alerts.recovery_threshold if is_row else 1
         return streaks.successes_in_a_row(facts.recent) >= needed
     return incident.kind is not Kind.CANNOT_START or not _still_waits(incident, facts)
 

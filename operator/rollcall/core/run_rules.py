@@ -1,15 +1,34 @@
 """The rules about runs: whether they fail, and how long they take."""
 
-from collections.abc import Callable, Sequence
+import operator
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from rollcall.core import durations, findings, streaks
+from rollcall.core import durations, findings, rule_specs, streaks
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts, Finding
 from rollcall.core.policies import Kind, Severity
 
 SHORTEST_OVERRUN = timedelta(hours=2)
 RUNS_FOR_A_TYPICAL_DURATION = 5
+# A run is slow if it took longer than the median of those before it by all of these. 1.4826 makes
+# of a median absolute deviation what a standard deviation is where durations are normal.
+RUNS_FOR_A_BASELINE = 20
+SLOW_DEVIATIONS = 5 * 1.4826
+SLOW_SHARE = 0.5
+SLOW_AT_LEAST = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Odd:
+    """A success, how long it took, and the limit that it is beyond."""
+
+    run: Execution
+    took: timedelta
+    severity: Severity
+    limit: timedelta
 
 
 def failing(facts: Facts) -> Check:
@@ -54,45 +73,105 @@ def overrunning(facts: Facts) -> Check:
     )
 
 
+def failure_rate(facts: Facts) -> Check:
+    """Find that of the runs of the last time so many percent failed."""
+    rule = facts.policy.rules[Kind.FAILURE_RATE]
+    failed = [
+        run
+        for run in facts.recent
+        if run.status is Status.FAILED and run.trigger is Trigger.SCHEDULE
+    ]
+    if not rule.window or not (failed or facts.tally):
+        return NOTHING
+    tally = facts.tally or streaks.tally(facts.recent, facts.now - rule.window)
+    percent = rule_specs.WHOLE * tally.failed // tally.total if tally.total >= rule.least else 0
+    reached = findings.reached(facts, Kind.FAILURE_RATE, percent)
+    if not reached:
+        return NOTHING
+    window = durations.text(rule.window)
+    finding = Finding(
+        kind=Kind.FAILURE_RATE,
+        severity=findings.worst(reached),
+        reason="FailureRate",
+        message=f"{percent} % of the runs of the last {window} failed"
+        f" ({tally.failed} of {tally.total})",
+        since=facts.now - rule.window,
+        evidence={"percent": percent, "failed": tally.failed, "executions": tally.total},
+        execution_id=failed[0].id if failed else None,
+    )
+    return Check(finding=finding)
+
+
+def slow(facts: Facts) -> Check:
+    """Find a success that took far longer than the job's runs do."""
+    odd = _odd(
+        facts,
+        lambda before: findings.limits(facts, Kind.SLOW, _slow_after(before)),
+        is_beyond=operator.ge,
+    )
+    if odd is None:
+        return NOTHING
+    took, limit = durations.text(odd.took), durations.text(odd.limit)
+    return _found(odd, Kind.SLOW, f"{odd.run.job_name} took {took}, where {limit} is slow")
+
+
 def too_fast(facts: Facts) -> Check:
     """Find a success that came so fast that the run can hardly have done its work."""
     limits = findings.limits(facts, Kind.TOO_FAST)
-    odd = _odd(facts, lambda took: [one for one, limit in limits.items() if took < limit])
+    odd = _odd(facts, lambda _: limits, is_beyond=operator.lt)
     if odd is None:
         return NOTHING
-    run, took, severity = odd
-    limit = durations.text(limits[severity])
-    message = f"{run.job_name} succeeded after {durations.text(took)}, in less than {limit}"
-    return _about(run, took, Kind.TOO_FAST, severity, message)
+    took, limit = durations.text(odd.took), durations.text(odd.limit)
+    message = f"{odd.run.job_name} succeeded after {took}, in less than {limit}"
+    return _found(odd, Kind.TOO_FAST, message)
 
 
 def _odd(
-    facts: Facts, reached: Callable[[timedelta], Sequence[Severity]]
-) -> tuple[Execution, timedelta, Severity] | None:
+    facts: Facts,
+    limits: Callable[[Sequence[timedelta]], Mapping[Severity, timedelta]],
+    *,
+    is_beyond: Callable[[timedelta, timedelta], bool],
+) -> _Odd | None:
     """Return the newest success of a slot if it took oddly long or short, and no later one did not.
 
-    A run by hand is nobody's news, and proves as much as any other that all is well again.
+    `limits` are those for a run, by how long the successes before it took. A run by hand is
+    nobody's news, and proves as much as any other that all is well again.
     """
-    for run in facts.recent:
-        took = run.duration
-        if run.status is not Status.SUCCEEDED or took is None:
-            continue
-        severities = reached(took)
-        if not severities:
+    successes = [run for run in facts.recent if run.status is Status.SUCCEEDED]
+    runs = [(run, took) for run in successes if (took := run.duration) is not None]
+    for place, (run, took) in enumerate(runs, start=1):
+        known = limits([before for _, before in runs[place:]])
+        reached = [one for one, limit in known.items() if is_beyond(took, limit)]
+        if not reached:
             return None
         if run.trigger is Trigger.SCHEDULE:
-            return run, took, findings.worst(severities)
+            severity = findings.worst(reached)
+            return _Odd(run=run, took=took, severity=severity, limit=known[severity])
     return None
 
 
-def _about(run: Execution, took: timedelta, kind: Kind, severity: Severity, message: str) -> Check:
+def _slow_after(before: Sequence[timedelta]) -> timedelta | None:
+    if len(before) < RUNS_FOR_A_BASELINE:
+        return None
+    seconds = [took.total_seconds() for took in before]
+    median = statistics.median(seconds)
+    deviation = statistics.median(abs(one - median) for one in seconds)
+    more = max(SLOW_DEVIATIONS * deviation, SLOW_SHARE * median, SLOW_AT_LEAST.total_seconds())
+    return timedelta(seconds=median + more)
+
+
+def _found(odd: _Odd, kind: Kind, message: str) -> Check:
     finding = Finding(
         kind=kind,
-        severity=severity,
+        severity=odd.severity,
         reason="Duration",
         message=message,
-        since=run.ended_at or run.slot_at,
-        evidence={"jobName": run.job_name, "duration": durations.text(took)},
-        execution_id=run.id,
+        since=odd.run.ended_at or odd.run.slot_at,
+        evidence={
+            "jobName": odd.run.job_name,
+            "duration": durations.text(odd.took),
+            "threshold": durations.text(odd.limit),
+        },
+        execution_id=odd.run.id,
     )
     return Check(finding=finding)

@@ -1,4 +1,4 @@
-"""What happened several times in a row, newest first: failures, misses, successes."""
+"""What happened several times in a row, newest first, and how often of all times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,26 @@ class Misses:
     message: str
     execution_id: UUID | None  # of the newest that has a row
     until_at: datetime | None  # the newest could be started until then, where it has a row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many of the runs of slots failed, and how many of them failed or succeeded."""
+
+    failed: int
+    total: int
+
+
+def tally(recent: Sequence[Execution], since: datetime) -> Tally:
+    """Count the runs of slots since then; those that neither failed nor succeeded are neutral."""
+    decided = [
+        run.status
+        for run in recent
+        if run.trigger is Trigger.SCHEDULE
+        and run.status in {Status.FAILED, Status.SUCCEEDED}
+        and run.slot_at > since
+    ]
+    return Tally(failed=decided.count(Status.FAILED), total=len(decided))
 
 
 def successes_in_a_row(recent: Sequence[Execution]) -> int:

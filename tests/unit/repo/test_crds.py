@@ -85,7 +85,7 @@ def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
         assert rule["properties"].keys() == {"enabled", *policies.Severity} | more, kind
         for severity in policies.Severity:
             threshold = rule["properties"][severity]
-            counted = policies.Kind(kind) in rule_specs.COUNTED
+            counted = policies.Kind(kind) in rule_specs.COUNTED | rule_specs.PERCENT
             assert threshold["type"] == ("integer" if counted else "string"), kind
             auto = "'auto'" in str(threshold.get("x-kubernetes-validations"))
             assert auto == (policies.Kind(kind) in rule_specs.WITH_AUTO), kind

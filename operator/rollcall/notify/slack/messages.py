@@ -40,6 +40,8 @@ KINDS: Mapping[str, str] = {
     "suspended": "is suspended for long",
     "too_fast": "ended suspiciously fast",
     "cannot_start": "cannot start",
+    "failure_rate": "fails often",
+    "slow": "was slow",
 }
 
 Payload = Mapping[str, Any]

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _KINDS = "'late', 'missed', 'failing', 'stale', 'overrunning', 'no_progress', 'errors'"
-_NEW = "'skipped', 'suspended', 'too_fast', 'cannot_start'"
+_NEW = "'skipped', 'suspended', 'too_fast', 'cannot_start', 'failure_rate', 'slow'"
 
 
 def upgrade() -> None:
