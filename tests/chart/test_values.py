@@ -49,6 +49,7 @@ OTHERWISE: Object = {
     "rules.slow.info": "1h",
     "rules.too_fast": {"info": "1s"},
     "rules.suspended": {"warning": "30d"},
+    "rules.silent.warning": "6m",
     "rules.no_progress": {"warning": "1h"},
     "rules.errors": {"critical": 10, "types": ["timeout"]},
     "alerts.cooldown": "1h",

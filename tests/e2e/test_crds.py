@@ -132,6 +132,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "overrunning": {"critical": "1d2h3m4s"},
             "too_fast": {"warning": "2s"},
             "suspended": {"warning": "30d"},
+            "silent": {"warning": "1m"},
             "no_progress": {"warning": "10m"},
             "errors": {"warning": 1, "critical": 100, "types": ["timeout", "quota"]},
         },

@@ -26,6 +26,19 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """When the pods of a running run were heard last, and whether we could hear.
+
+    `heard_at` is the oldest of those of its pods that go on and were heard at least once. Reports
+    were kept from `since` through `through`, without a break; None: nobody said so.
+    """
+
+    heard_at: datetime
+    since: datetime | None
+    through: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the rules look at. `recent` is newest first, open executions included."""
 
@@ -46,6 +59,7 @@ class Facts:
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
     reported: Mapping[UUID, Reported] = field(default_factory=dict)  # by run, where rules ask
+    hearing: Mapping[UUID, Hearing] = field(default_factory=dict)  # by run, where one is running
 
     @property
     def open_runs(self) -> list[Execution]:

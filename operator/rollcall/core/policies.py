@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rollcall.core import rule_specs, windows
+from rollcall.core import rule_specs, tracking, windows
 from rollcall.core.rule_specs import AUTO, BUILT_IN, Kind, Rule, Severity
 
 __all__ = ["AUTO", "BUILT_IN", "Kind", "Rule", "Severity"]  # everybody finds them here
@@ -30,11 +30,15 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All that a job's spec says about findings, alerts and windows, defaults applied."""
+    """All that a job's spec says about findings, alerts and windows, defaults applied.
+
+    `heartbeat` is how often its pods are heard while all is well.
+    """
 
     rules: Mapping[Kind, Rule]
     alerts: Alerts
     window: windows.Wish | None = None
+    heartbeat: timedelta = tracking.DEFAULT_HEARTBEAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ def defaults(
 
 
 def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
-    """Read `rules`, `alerts` and `window` of a TrackedCronJob's spec.
+    """Read `rules`, `alerts`, `window` and the heartbeat of a TrackedCronJob's spec.
 
     Raises errors.InvalidSpec, naming the field and what to write instead.
     """
@@ -76,6 +80,7 @@ def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
         rules=rules,
         alerts=_alerts(spec.get("alerts") or {}, installation),
         window=windows.read(spec),
+        heartbeat=_heartbeat(spec.get("tracking") or {}),
     )
 
 
@@ -89,6 +94,13 @@ def _alerts(raw: Mapping[str, Any], installation: Defaults) -> Alerts:
         owner=raw.get("owner"),
         runbook_url=raw.get("runbookURL"),
     )
+
+
+def _heartbeat(raw: Mapping[str, Any]) -> timedelta:
+    said = raw.get("heartbeatInterval")
+    if not said:
+        return tracking.DEFAULT_HEARTBEAT
+    return rule_specs.duration("tracking.heartbeatInterval", said)
 
 
 def _cooldown(raw: object) -> timedelta:

@@ -2,6 +2,8 @@
 
 - A run that never reported is held to nothing: nobody can say whether it moves. Neither can they
   while it is not heard, because the api or its sidecar is away: that time does not count.
+- A run is silent only for the time in which we could have heard it: while an api process said
+  without a break that it keeps reports.
 - New errors ask for a look at their job. Progress, which comes every few seconds, does not: while
   numbers stand still they are looked at again soon.
 """
@@ -13,10 +15,15 @@ from typing import Any
 
 from rollcall.core import durations, findings
 from rollcall.core.executions import Execution, Status, Trigger
-from rollcall.core.findings import NOTHING, Check, Facts, Reported
+from rollcall.core.findings import NOTHING, Check, Facts, Hearing, Reported
 from rollcall.core.policies import Kind, Severity
 
 LOOKED_AT_EACH = timedelta(minutes=1)
+SILENT_AFTER = 4  # heartbeats at least
+# An api process says so often that it keeps reports (`services.canary`), and a while later, if not
+# again, it is not known any more to do so. Silence that lasts less than a minute could be its own.
+KEPT_FOR = timedelta(seconds=20)
+SHORTEST_SILENCE = timedelta(minutes=1)
 HEARD_LATELY = timedelta(minutes=1)  # four heartbeats, as often as they come by default
 _NONE = Reported()
 
@@ -25,7 +32,7 @@ def named(rules: Mapping[str, Any]) -> list[Kind]:
     """Return which of these rules a job's spec asks for by itself; `rules` are as written."""
     return [
         kind
-        for kind in (Kind.NO_PROGRESS, Kind.ERRORS)
+        for kind in (Kind.SILENT, Kind.NO_PROGRESS, Kind.ERRORS)
         if (raw := rules.get(kind)) and raw.get("enabled") is not False
         if any(raw.get(severity) is not None for severity in Severity)
     ]
@@ -50,6 +57,34 @@ def no_progress(facts: Facts) -> Check:
         reason="NotMoving",
         message=f"{run.job_name} has made no progress for {durations.text(lasted)}",
         evidence={"jobName": run.job_name, "movedTime": since.isoformat()},
+        execution_id=run.id,
+    )
+    return check if check == NOTHING else _look_soon(facts, check)
+
+
+def silent(facts: Facts) -> Check:
+    """Find a running run that was heard and is not any more; of several the one for longest."""
+    quiet = [
+        (lasted, since, run)
+        for run in facts.open_runs
+        if run.status is Status.RUNNING and (hearing := facts.hearing.get(run.id))
+        for since, lasted in _silence(facts, hearing)
+    ]
+    if not quiet:
+        return NOTHING
+    lasted, since, run = max(quiet, key=lambda one: one[0])
+    shortest = max(SILENT_AFTER * facts.policy.heartbeat, SHORTEST_SILENCE)
+    limits = findings.limits(facts, Kind.SILENT)
+    heard_at = facts.hearing[run.id].heard_at
+    check = findings.by_duration(
+        replace(facts, now=since + lasted),
+        Kind.SILENT,
+        {severity: max(limit, shortest) for severity, limit in limits.items()},
+        since=since,
+        reason="NotHeard",
+        message=f"{run.job_name} is running and has not been heard for"
+        f" {durations.text(facts.now - heard_at)}",
+        evidence={"jobName": run.job_name, "heardTime": heard_at.isoformat()},
         execution_id=run.id,
     )
     return check if check == NOTHING else _look_soon(facts, check)
@@ -87,6 +122,14 @@ def news(recent: Sequence[Execution]) -> list[Execution]:
     ran = [run for run in recent if run.has_run and run.trigger is not Trigger.MANUAL]
     ended = [run for run in ran if not run.is_open]
     return [run for run in ran if run.is_open] + ended[:1]
+
+
+def _silence(facts: Facts, hearing: Hearing) -> list[tuple[datetime, timedelta]]:
+    """Return since when a run is silent, and for how long we could have heard it, if we could."""
+    if hearing.since is None or hearing.through is None:
+        return []
+    since = max(hearing.heard_at, hearing.since)
+    return [(since, max(min(facts.now, hearing.through + KEPT_FOR) - since, timedelta()))]
 
 
 def _told(facts: Facts, run: Execution) -> Reported:

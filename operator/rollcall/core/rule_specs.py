@@ -38,6 +38,7 @@ class Kind(StrEnum):
     CANNOT_START = "cannot_start"
     FAILURE_RATE = "failure_rate"
     SLOW = "slow"
+    SILENT = "silent"
 
 
 class Auto(Enum):
@@ -79,6 +80,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "too_fast": {},
     "suspended": {},
     # Only who reports can be held to these.
+    "silent": {"warning": "5m"},
     "no_progress": {},
     "errors": {},
 }

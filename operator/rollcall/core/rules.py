@@ -88,6 +88,12 @@ RULES: Mapping[Kind, Rule] = {
         holds="a run of a slot succeeded in less time than this",
         over="a run that succeeds takes longer",
     ),
+    Kind.SILENT: Rule(
+        find=report_rules.silent,
+        holds="a run goes on that was heard, and has not been heard for so long, at least four"
+        " heartbeats and a minute; only time in which reports could have been kept counts",
+        over="it is heard, or ends",
+    ),
     Kind.NO_PROGRESS: Rule(
         find=report_rules.no_progress,
         holds="the numbers that a run reports stand still for so long, while it is heard",
@@ -133,6 +139,8 @@ def recovered(incident: incidents.Incident, facts: Facts) -> bool:
         is_row = incident.kind is Kind.FAILING
         needed = facts.policy.alerts.recovery_threshold if is_row else 1
         return streaks.successes_in_a_row(facts.recent) >= needed
+    if incident.kind is Kind.SILENT:
+        return not _still_silent(incident, facts)
     return incident.kind is not Kind.CANNOT_START or not _still_waits(incident, facts)
 
 
@@ -154,3 +162,16 @@ def _still_waits(incident: incidents.Incident, facts: Facts) -> bool:
     return any(
         run.id == incident.execution_id and run.status is Status.PENDING for run in facts.recent
     )
+
+
+def _still_silent(incident: incidents.Incident, facts: Facts) -> bool:
+    """Whether a silent run goes on unheard, though we could not have heard it all the time."""
+    hearing = next(
+        (
+            facts.hearing.get(run.id)
+            for run in facts.open_runs
+            if run.id == incident.execution_id and run.status is Status.RUNNING
+        ),
+        None,
+    )
+    return hearing is not None and hearing.heard_at <= incident.opened_at

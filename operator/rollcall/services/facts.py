@@ -25,6 +25,7 @@ _TYPICAL_FOR = 600.0  # seconds
 _TALLY_FOR = 300.0
 _REMEMBERED = 20_000
 _RATE = policies.Kind.FAILURE_RATE
+_RUNNING = executions.Status.RUNNING
 
 Runs = Sequence[executions.Execution]
 
@@ -42,13 +43,15 @@ class Facts:
     async def learn(
         self, transaction: ports.Transaction, lines: Sequence[Timeline]
     ) -> list[Timeline]:
-        """Add how long runs usually take, to all jobs where one is running now.
+        """Add how long runs usually take, and when they were heard, where one is running now.
 
         And how often they fail, where they do and come too often for that to be among the recent.
         """
         typical = await self._typical_durations(
             transaction, [line.row.job.id for line in lines if _is_running(line.recent)]
         )
+        running = [run.id for line in lines for run in line.recent if run.status is _RUNNING]
+        hearing = await transaction.reports.hearing(running) if running else {}
         since = {
             one.row.job.id: at for one in lines if (at := self._tallied_since(one, transaction.now))
         }
@@ -58,6 +61,7 @@ class Facts:
                 line,
                 typical_duration=typical.get(line.row.job.id),
                 tally=tallies.get(line.row.job.id),
+                hearing={run.id: hearing[run.id] for run in line.recent if run.id in hearing},
             )
             for line in lines
         ]
@@ -93,6 +97,7 @@ class Facts:
             first_slot_final=any(not run.is_open for run in recent),
             typical_duration=line.typical_duration,
             tally=line.tally,
+            hearing=line.hearing,
             suspended_since=_suspended_since(line, transaction.now),
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
@@ -146,7 +151,7 @@ def _suspended_since(line: Timeline, now: datetime) -> datetime | None:
 
 
 def _is_running(recent: Runs) -> bool:
-    return any(run.status is executions.Status.RUNNING for run in recent)
+    return any(run.status is _RUNNING for run in recent)
 
 
 def _last_success_at(

@@ -42,6 +42,7 @@ KINDS: Mapping[str, str] = {
     "cannot_start": "cannot start",
     "failure_rate": "fails often",
     "slow": "was slow",
+    "silent": "is not heard any more",
 }
 
 Payload = Mapping[str, Any]

@@ -11,12 +11,16 @@ branch_labels = None
 depends_on = None
 
 _KINDS = "'late', 'missed', 'failing', 'stale', 'overrunning', 'no_progress', 'errors'"
-_NEW = "'skipped', 'suspended', 'too_fast', 'cannot_start', 'failure_rate', 'slow'"
+_NEW = "'skipped', 'suspended', 'too_fast', 'cannot_start', 'failure_rate', 'slow', 'silent'"
 
 
 def upgrade() -> None:
-    """Add since when a run waits for its reason, and allow the kinds."""
+    """Add since when a run waits for its reason and reports are kept, and allow the kinds."""
     op.execute("ALTER TABLE executions ADD COLUMN waiting_since timestamptz")
+    op.execute(
+        "ALTER TABLE clusters"
+        " ADD COLUMN kept_since timestamptz, ADD COLUMN kept_through timestamptz"
+    )
     _allow(f"{_KINDS}, {_NEW}")
 
 
@@ -25,6 +29,7 @@ def downgrade() -> None:
     op.execute(f"DELETE FROM incidents WHERE kind IN ({_NEW})")  # noqa: S608 - only our own words
     _allow(_KINDS)
     op.execute("ALTER TABLE executions DROP COLUMN waiting_since")
+    op.execute("ALTER TABLE clusters DROP COLUMN kept_since, DROP COLUMN kept_through")
 
 
 def _allow(kinds: str) -> None:
