@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rollcall.core import durations, findings, rule_specs, streaks
+from rollcall.core import durations, findings, rule_specs, streaks, words
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts, Finding
 from rollcall.core.policies import Kind, Severity
@@ -38,7 +38,7 @@ def failing(facts: Facts) -> Check:
         return NOTHING
     newest, oldest = row[0], row[-1]
     what = "run failed" if len(row) == 1 else "runs in a row failed"
-    code = f" with exit code {newest.exit_code}" if newest.exit_code is not None else ""
+    code = f" with {words.exit_code(newest.exit_code)}" if newest.exit_code is not None else ""
     return findings.by_count(
         facts,
         Kind.FAILING,
@@ -46,7 +46,10 @@ def failing(facts: Facts) -> Check:
         since=oldest.ended_at or oldest.slot_at,
         reason=newest.reason or "Failed",
         message=f"{len(row)} {what}, the last ({newest.job_name}){code}: {newest.reason}",
-        evidence={"exitCode": newest.exit_code},
+        evidence={
+            "exitCode": newest.exit_code,
+            "exitClass": words.exit_class(newest.exit_code),
+        },
         execution_id=newest.id,
     )
 

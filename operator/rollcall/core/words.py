@@ -1,6 +1,7 @@
 """Why something does not start, in words: what Kubernetes says, told to somebody who is tired."""
 
 import re
+import signal
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -15,6 +16,9 @@ _RESOURCES: Mapping[str, str] = {
     "requests.memory": "memory requests",
     "limits.memory": "memory limits",
 }
+_SIGNALLED = 128  # a shell's and runtime's exit code for a signal begins here
+# What a shell says of a command that it cannot run.
+NOT_RUN: Mapping[int, str] = {126: "NotExecutable", 127: "NotFound"}
 _BEGINNINGS: Mapping[str, str] = {
     "ImagePullBackOff": "an image cannot be pulled",
     "CreateContainerConfigError": "a container lacks something that it needs",
@@ -37,9 +41,29 @@ def cause(reason: str, message: str | None) -> str:
     return ": ".join(part for part in (beginning, message) if part) or reason
 
 
+def exit_code(code: int) -> str:
+    """Name an exit code; those of a shell or runtime for a signal by the signal."""
+    name = _signal(code)
+    return f"exit code {code} ({name})" if name else f"exit code {code}"
+
+
+def exit_class(code: int | None) -> str | None:
+    """Return in which other way than by an error of its own a program ended; None for that one."""
+    if code is None:
+        return None
+    return NOT_RUN.get(code) or _signal(code)
+
+
 def clock(at: datetime) -> str:
     """Write an instant as people read it."""
     return at.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _signal(code: int) -> str | None:
+    try:
+        return signal.Signals(code - _SIGNALLED).name
+    except ValueError:
+        return None
 
 
 def _used_up(quota: re.Match[str]) -> str:

@@ -51,3 +51,22 @@ def test_every_reason_to_wait_that_has_a_name_is_told_in_words() -> None:
 
 def test_instants_are_told_to_the_minute() -> None:
     assert words.clock(builders.SLOT_AT) == "2026-03-02 12:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (1, "exit code 1", None),
+        (126, "exit code 126", "NotExecutable"),
+        (127, "exit code 127", "NotFound"),
+        (128, "exit code 128", None),
+        (137, "exit code 137 (SIGKILL)", "SIGKILL"),
+        (255, "exit code 255", None),
+    ],
+)
+def test_exit_codes_are_told_and_put_into_classes(code: int, text: str, kind: str | None) -> None:
+    assert (words.exit_code(code), words.exit_class(code)) == (text, kind)
+
+
+def test_without_an_exit_code_there_is_no_class() -> None:
+    assert words.exit_class(None) is None
