@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rollcall import config
-from rollcall.core import durations, policies, rule_specs
+from rollcall.core import counters, durations, policies, rule_specs
 from support import charts
 
 Object = dict[str, Any]
@@ -52,6 +52,7 @@ OTHERWISE: Object = {
     "rules.silent.warning": "6m",
     "rules.no_progress": {"warning": "1h"},
     "rules.errors": {"critical": 10, "types": ["timeout"]},
+    "rules.counter": {"warning": 1, "counters": [{"name": "rows", "min": 1}]},
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
     "retention.weeks": 26,
@@ -195,10 +196,12 @@ def test_the_schema_knows_all_rules_and_thresholds() -> None:
         more = rule_specs.MORE.get(policies.Kind(kind), frozenset())
         assert definition["properties"].keys() == {"enabled", *policies.Severity} | more, kind
     named = {kind: reference["$ref"].rpartition("/")[2] for kind, reference in rules.items()}
-    counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule"}}
+    counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule", "counterRule"}}
     assert counted == rule_specs.COUNTED
     types = SCHEMA["definitions"]["errorsRule"]["properties"]["types"]
     assert types["maxItems"] == rule_specs.MOST_TYPES
+    listed = SCHEMA["definitions"]["counterRule"]["properties"]["counters"]
+    assert listed["maxItems"] == counters.MOST
     assert {kind for kind in named if named[kind] == "autoRule"} == rule_specs.WITH_AUTO
 
 

@@ -135,6 +135,13 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "silent": {"warning": "1m"},
             "no_progress": {"warning": "10m"},
             "errors": {"warning": 1, "critical": 100, "types": ["timeout", "quota"]},
+            "counter": {
+                "warning": 1,
+                "counters": [
+                    {"name": "rows", "min": 0.5},
+                    {"name": "skipped", "maxPercentOf": {"counter": "rows", "percent": 5}},
+                ],
+            },
         },
         "concurrencyPolicy": "Forbid",
         "window": {"initial": "30d", "max": "1h30m"},
@@ -214,6 +221,12 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param("rules", {"failure_rate": {"info": 101}}, "equal to 100", id="percent"),
         pytest.param(
             "rules", {"failure_rate": {"window": "day"}}, "such as 90s", id="window-words"
+        ),
+        pytest.param(
+            "rules",
+            {"counter": {"counters": [{"name": "rows"}]}},
+            "write min or maxPercentOf",
+            id="counter-without-bound",
         ),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),
     ],

@@ -9,6 +9,7 @@ from uuid import UUID
 from rollcall.core import blindness, causes, durations, slots, streaks
 from rollcall.core.executions import Execution
 from rollcall.core.policies import AUTO, Kind, Policy, Severity
+from rollcall.core.reporting import Counters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +17,15 @@ class Reported:
     """What the program of one run reported so far.
 
     `moved_at` is when its numbers last changed, None if it never told any; `heard_at` is the newest
-    heartbeat of its pods; `errors` are those whose type counts.
+    heartbeat of its pods; `errors` are those whose type counts; `counters` is None if it reported
+    nothing at all.
     """
 
     moved_at: datetime | None = None
     heard_at: datetime | None = None
     errors: int = 0
     dead_letters: int = 0
+    counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollcall.core import durations, findings
+from rollcall.core import counters, durations, findings
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts, Hearing, Reported
 from rollcall.core.policies import Kind, Severity
@@ -32,7 +32,7 @@ def named(rules: Mapping[str, Any]) -> list[Kind]:
     """Return which of these rules a job's spec asks for by itself; `rules` are as written."""
     return [
         kind
-        for kind in (Kind.SILENT, Kind.NO_PROGRESS, Kind.ERRORS)
+        for kind in (Kind.SILENT, Kind.NO_PROGRESS, Kind.ERRORS, Kind.COUNTER)
         if (raw := rules.get(kind)) and raw.get("enabled") is not False
         if any(raw.get(severity) is not None for severity in Severity)
     ]
@@ -111,6 +111,40 @@ def errors(facts: Facts) -> Check:
         message=f"{worst.job_name} reported {_counted(told)}",
         evidence={"jobName": worst.job_name, "deadLetters": told.dead_letters},
         execution_id=worst.id,
+    )
+
+
+def counter(facts: Facts) -> Check:
+    """Find a success whose counters are not as they should be; an absent one is not, either.
+
+    Of a run that reported nothing at all nobody knows: the condition `Reporting` tells it.
+    """
+    run = counted(facts.recent)
+    told = _told(facts, run).counters if run else None
+    if run is None or told is None:
+        return NOTHING
+    complaints = counters.complaints(facts.policy.rules[Kind.COUNTER].bounds, told)
+    return findings.by_count(
+        facts,
+        Kind.COUNTER,
+        len(complaints),
+        since=run.ended_at or run.slot_at,
+        reason="CounterOutOfBounds",
+        message=f"{run.job_name} succeeded, and {'; '.join(complaints)}",
+        evidence={"jobName": run.job_name, "counters": dict(told)},
+        execution_id=run.id,
+    )
+
+
+def counted(recent: Sequence[Execution]) -> Execution | None:
+    """Return the run whose counters are looked at: the newest of a slot that succeeded."""
+    return next(
+        (
+            run
+            for run in recent
+            if run.status is Status.SUCCEEDED and run.trigger is Trigger.SCHEDULE
+        ),
+        None,
     )
 
 

@@ -1,12 +1,12 @@
 """What a rule may say: kinds, severities, thresholds, and how a spec's words become them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, StrEnum
 from typing import Any
 
-from rollcall.core import durations, errors
+from rollcall.core import counters, durations, errors
 
 
 class Severity(StrEnum):
@@ -39,6 +39,7 @@ class Kind(StrEnum):
     FAILURE_RATE = "failure_rate"
     SLOW = "slow"
     SILENT = "silent"
+    COUNTER = "counter"
 
 
 class Auto(Enum):
@@ -51,12 +52,13 @@ AUTO = Auto.AUTO
 Threshold = timedelta | int | Auto
 
 # Thresholds are counts, percentages from 1 to 100, and durations or `auto`; all others durations.
-COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED})
+COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED, Kind.COUNTER})
 PERCENT = frozenset({Kind.FAILURE_RATE})
 WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING, Kind.SLOW})
 # What a rule's spec may have beside `enabled` and thresholds.
 MORE: Mapping[Kind, frozenset[str]] = {
     Kind.ERRORS: frozenset({"types"}),
+    Kind.COUNTER: frozenset({"counters"}),
     Kind.CANNOT_START: frozenset({"unschedulable"}),
     Kind.FAILURE_RATE: frozenset({"window", "minExecutions"}),
 }
@@ -83,6 +85,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "silent": {"warning": "5m"},
     "no_progress": {},
     "errors": {},
+    "counter": {},
 }
 
 
@@ -91,6 +94,7 @@ class Rule:
     """One rule with its thresholds; a rule without thresholds finds nothing.
 
     `types` are those of the errors that count, None for all; only the rule `errors` has some.
+    `bounds` are what the rule `counter` holds a run's counters to.
     `unschedulable` are the limits of `cannot_start` for pods that no node takes; `window` is the
     time over which `failure_rate` counts, and it says nothing of fewer than `least` runs.
     """
@@ -98,6 +102,7 @@ class Rule:
     enabled: bool
     thresholds: Mapping[Severity, Threshold]
     types: frozenset[str] | None = None
+    bounds: tuple[counters.Bound, ...] = ()
     unschedulable: Mapping[Severity, timedelta] = field(default_factory=dict)
     window: timedelta | None = None
     least: int = 1
@@ -114,27 +119,26 @@ def kind(name: str) -> Kind:
 
 def read(of: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
     """Read one rule; what it does not say is as in `otherwise`. Raises errors.InvalidSpec."""
+    before = otherwise or Rule(enabled=True, thresholds={})
     thresholds = {
         severity: _threshold(of, severity, raw[severity])
         for severity in Severity
         if raw.get(severity) is not None
     }
-    types = _types(raw.get("types")) if of is Kind.ERRORS else None
-    if not thresholds and otherwise:
-        thresholds, types = dict(otherwise.thresholds), types or otherwise.types
-    enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
-    unschedulable = _unschedulable(of, raw) or (otherwise.unschedulable if otherwise else {})
-    window, least = raw.get("window"), raw.get("minExecutions")
-    return Rule(
-        enabled=enabled,
-        thresholds=thresholds,
-        types=types,
-        unschedulable=unschedulable,
-        window=duration(f"rules.{of}.window", window) if window else otherwise and otherwise.window,
-        least=_count(f"rules.{of}.minExecutions", least)
-        if least is not None
-        else (otherwise.least if otherwise else 1),
-    )
+    # Which errors count goes with how many: a job that names its own number counts its own.
+    types = None if thresholds else before.types
+    said = {"thresholds": thresholds or before.thresholds, "types": types, **_more(of, raw)}
+    return replace(before, enabled=raw.get("enabled", before.enabled), **said)
+
+
+def _more(of: Kind, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what a rule says beside its thresholds."""
+    said = {}
+    for name in MORE.get(of, ()):
+        into, reader = _READ[name]
+        if raw.get(name) is not None and (value := reader(f"rules.{of}.{name}", raw[name])):
+            said[into] = value
+    return said
 
 
 def duration(field: str, raw: object) -> timedelta:
@@ -150,22 +154,19 @@ def duration(field: str, raw: object) -> timedelta:
     return value
 
 
-def _unschedulable(of: Kind, raw: Mapping[str, Any]) -> Mapping[Severity, timedelta]:
-    part = raw.get("unschedulable") or {}
+def _unschedulable(field: str, raw: Mapping[str, Any]) -> Mapping[Severity, timedelta]:
     return {
-        severity: duration(f"rules.{of}.unschedulable.{severity}", part[severity])
+        severity: duration(f"{field}.{severity}", raw[severity])
         for severity in Severity
-        if part.get(severity) is not None
+        if raw.get(severity) is not None
     }
 
 
-def _types(raw: object) -> frozenset[str] | None:
-    if raw is None:
-        return None
+def _types(field: str, raw: object) -> frozenset[str]:
     named = raw if isinstance(raw, list) else []
     if not named or len(named) > MOST_TYPES or not all(isinstance(one, str) for one in named):
         raise errors.InvalidSpec(
-            "InvalidRule", f"rules.errors.types: write a list of 1 to {MOST_TYPES} types of errors"
+            "InvalidRule", f"{field}: write a list of 1 to {MOST_TYPES} types of errors"
         )
     return frozenset(named)
 
@@ -191,3 +192,12 @@ def _percent(field: str, raw: object) -> int:
     if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= WHOLE:
         raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 to {WHOLE}")
     return raw
+
+
+_READ: Mapping[str, tuple[str, Callable[[str, Any], object]]] = {
+    "types": ("types", _types),
+    "unschedulable": ("unschedulable", _unschedulable),
+    "window": ("window", duration),
+    "minExecutions": ("least", _count),
+    "counters": ("bounds", counters.read),
+}

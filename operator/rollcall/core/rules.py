@@ -105,6 +105,12 @@ RULES: Mapping[Kind, Rule] = {
         " the lowest threshold",
         over="a later run ends without",
     ),
+    Kind.COUNTER: Rule(
+        find=report_rules.counter,
+        holds="so many of the `counters` of the newest run of a slot that succeeded are below"
+        " `min`, above `maxPercentOf` another, or absent",
+        over="a later run that succeeds is within, or is not heard",
+    ),
     Kind.SUSPENDED: Rule(
         find=slot_rules.suspended,
         holds="the job is suspended for so long",

@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from rollcall.core import executions, findings, policies, report_rules, reporting
+from rollcall.core import (
+    executions,
+    findings,
+    policies,
+    progress,
+    report_rules,
+    reporting,
+)
 from rollcall.services import ports
 
-_ASKING = (policies.Kind.NO_PROGRESS, policies.Kind.ERRORS)
+_ASKING = (policies.Kind.NO_PROGRESS, policies.Kind.ERRORS, policies.Kind.COUNTER)
 
 
 async def gather(
@@ -24,6 +31,9 @@ async def gather(
     types = policy.rules[policies.Kind.ERRORS].types
     runs = {run.id: run for run in report_rules.news(recent)}
     runs |= {run.id: run for run in recent if run.status is executions.Status.RUNNING}
+    counted = report_rules.counted(recent)
+    if counted and _asks(policy.rules[policies.Kind.COUNTER]):
+        runs[counted.id] = counted
     return {run.id: await _of(transaction, run, types) for run in runs.values()}
 
 
@@ -35,13 +45,15 @@ async def _of(
     transaction: ports.Transaction, run: executions.Execution, types: frozenset[str] | None
 ) -> findings.Reported:
     heard = await transaction.reports.of(run.id)
+    pods = (await transaction.attempts.observe({run: ()}))[run.id]
     return findings.Reported(
-        moved_at=await _moved_at(transaction, run, heard),
+        moved_at=_moved_at(run, heard, pods),
         heard_at=max(
             (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
         ),
         errors=await _errors(transaction, run, heard, types),
         dead_letters=sum(one.dead_letters for one in heard),
+        counters=progress.counted(pods, heard),
     )
 
 
@@ -57,12 +69,13 @@ async def _errors(
     return sum(count for kind, count in counts.items() if kind in types)
 
 
-async def _moved_at(
-    transaction: ports.Transaction, run: executions.Execution, heard: Sequence[reporting.Heard]
+def _moved_at(
+    run: executions.Execution,
+    heard: Sequence[reporting.Heard],
+    pods: Sequence[executions.Attempt],
 ) -> datetime | None:
     """Return when the run last moved: a new pod of it is a move, too."""
     moved = [one.moved_at for one in heard if one.moved_at]
     if not moved or run.status is not executions.Status.RUNNING:
         return None
-    pods = (await transaction.attempts.observe({run: ()}))[run.id]
     return max([*moved, *(pod.started_at for pod in pods if pod.started_at)])

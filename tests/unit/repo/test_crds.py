@@ -12,6 +12,7 @@ import pytest
 
 from rollcall.cluster import channel_specs, paths
 from rollcall.core import (
+    counters,
     durations,
     health,
     names,
@@ -95,6 +96,14 @@ def test_types_of_errors_have_the_bounds_that_the_code_has() -> None:
     types = definitions.part("trackedcronjobs", "spec", "rules", "errors", "types")
     assert types["maxItems"] == rule_specs.MOST_TYPES
     assert types["items"]["maxLength"] == reporting.LONGEST_TYPE
+
+
+def test_as_many_counters_can_be_named_as_the_code_reads() -> None:
+    listed = definitions.part("trackedcronjobs", "spec", "rules", "counter", "counters")
+    assert listed["maxItems"] == counters.MOST
+    assert f"{{0,{listed['items']['properties']['name']['maxLength'] - 1}}}" in (
+        reporting.COUNTER_NAME
+    )
 
 
 def test_windows_are_for_runs_that_come_one_at_a_time() -> None:

@@ -43,6 +43,7 @@ KINDS: Mapping[str, str] = {
     "failure_rate": "fails often",
     "slow": "was slow",
     "silent": "is not heard any more",
+    "counter": "reports odd numbers",
 }
 
 Payload = Mapping[str, Any]

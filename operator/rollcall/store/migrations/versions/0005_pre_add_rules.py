@@ -11,7 +11,10 @@ branch_labels = None
 depends_on = None
 
 _KINDS = "'late', 'missed', 'failing', 'stale', 'overrunning', 'no_progress', 'errors'"
-_NEW = "'skipped', 'suspended', 'too_fast', 'cannot_start', 'failure_rate', 'slow', 'silent'"
+_NEW = (
+    "'skipped', 'suspended', 'too_fast', 'cannot_start', 'failure_rate', 'slow', 'silent',"
+    " 'counter'"
+)
 
 
 def upgrade() -> None:
