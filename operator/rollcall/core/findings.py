@@ -62,7 +62,7 @@ class Facts:
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
     reported: Mapping[UUID, Reported] = field(default_factory=dict)  # by run, where rules ask
-    hearing: Mapping[UUID, Hearing] = field(default_factory=dict)  # by run, where one is running
+    hearing: Mapping[UUID, Hearing] = field(default_factory=dict)  # by run, where it goes on
 
     @property
     def open_runs(self) -> list[Execution]:

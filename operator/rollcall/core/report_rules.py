@@ -15,7 +15,7 @@ from typing import Any
 
 from rollcall.core import counters, durations, findings
 from rollcall.core.executions import Execution, Status, Trigger
-from rollcall.core.findings import NOTHING, Check, Facts, Hearing, Reported
+from rollcall.core.findings import NOTHING, Check, Facts, Reported
 from rollcall.core.policies import Kind, Severity
 
 LOOKED_AT_EACH = timedelta(minutes=1)
@@ -63,31 +63,22 @@ def no_progress(facts: Facts) -> Check:
 
 
 def silent(facts: Facts) -> Check:
-    """Find a running run that was heard and is not any more; of several the one for longest."""
-    quiet = [
-        (lasted, since, run)
-        for run in facts.open_runs
-        if run.status is Status.RUNNING and (hearing := facts.hearing.get(run.id))
-        for since, lasted in _silence(facts, hearing)
-    ]
-    if not quiet:
-        return NOTHING
-    lasted, since, run = max(quiet, key=lambda one: one[0])
+    """Find a running run that was heard and is not any more; of several the worst."""
     shortest = max(SILENT_AFTER * facts.policy.heartbeat, SHORTEST_SILENCE)
-    limits = findings.limits(facts, Kind.SILENT)
-    heard_at = facts.hearing[run.id].heard_at
-    check = findings.by_duration(
-        replace(facts, now=since + lasted),
-        Kind.SILENT,
-        {severity: max(limit, shortest) for severity, limit in limits.items()},
-        since=since,
-        reason="NotHeard",
-        message=f"{run.job_name} is running and has not been heard for"
-        f" {durations.text(facts.now - heard_at)}",
-        evidence={"jobName": run.job_name, "heardTime": heard_at.isoformat()},
-        execution_id=run.id,
-    )
-    return check if check == NOTHING else _look_soon(facts, check)
+    limits = {
+        severity: max(limit, shortest)
+        for severity, limit in findings.limits(facts, Kind.SILENT).items()
+    }
+    if not limits:
+        return NOTHING
+    running = [run for run in facts.open_runs if run.status is Status.RUNNING]
+    return findings.combined([_silent(facts, run, limits) for run in running])
+
+
+def can_be_silent(run: Execution, now: datetime) -> bool:
+    """Whether a run goes on for so long that it can be silent by now."""
+    is_running = run.status is Status.RUNNING
+    return is_running and (run.started_at is None or now - run.started_at >= SHORTEST_SILENCE)
 
 
 def errors(facts: Facts) -> Check:
@@ -158,12 +149,27 @@ def news(recent: Sequence[Execution]) -> list[Execution]:
     return [run for run in ran if run.is_open] + ended[:1]
 
 
-def _silence(facts: Facts, hearing: Hearing) -> list[tuple[datetime, timedelta]]:
-    """Return since when a run is silent, and for how long we could have heard it, if we could."""
-    if hearing.since is None or hearing.through is None:
-        return []
+def _silent(facts: Facts, run: Execution, limits: Mapping[Severity, timedelta]) -> Check:
+    """Hold one run to the limits, by the time in which we could have heard it."""
+    hearing = facts.hearing.get(run.id)
+    if hearing is None or hearing.since is None or hearing.through is None:
+        is_young = run.started_at and not can_be_silent(run, facts.now)
+        at = run.started_at + min(limits.values()) if run.started_at and is_young else None
+        return Check(look_again_at=at)
     since = max(hearing.heard_at, hearing.since)
-    return [(since, max(min(facts.now, hearing.through + KEPT_FOR) - since, timedelta()))]
+    until = max(since, min(facts.now, hearing.through + KEPT_FOR))
+    age = durations.text(facts.now - hearing.heard_at)
+    check = findings.by_duration(
+        replace(facts, now=until),
+        Kind.SILENT,
+        limits,
+        since=since,
+        reason="NotHeard",
+        message=f"{run.job_name} is running and has not been heard for {age}",
+        evidence={"jobName": run.job_name, "heardTime": hearing.heard_at.isoformat()},
+        execution_id=run.id,
+    )
+    return _look_soon(facts, check)
 
 
 def _told(facts: Facts, run: Execution) -> Reported:

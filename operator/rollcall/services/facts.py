@@ -10,6 +10,7 @@ from rollcall.core import (
     executions,
     findings,
     policies,
+    report_rules,
     run_rules,
     series,
     slots,
@@ -25,7 +26,6 @@ _TYPICAL_FOR = 600.0  # seconds
 _TALLY_FOR = 300.0
 _REMEMBERED = 20_000
 _RATE = policies.Kind.FAILURE_RATE
-_RUNNING = executions.Status.RUNNING
 
 Runs = Sequence[executions.Execution]
 
@@ -50,8 +50,13 @@ class Facts:
         typical = await self._typical_durations(
             transaction, [line.row.job.id for line in lines if _is_running(line.recent)]
         )
-        running = [run.id for line in lines for run in line.recent if run.status is _RUNNING]
-        hearing = await transaction.reports.hearing(running) if running else {}
+        long = [
+            run.id
+            for line in lines
+            for run in line.recent
+            if report_rules.can_be_silent(run, transaction.now)
+        ]
+        hearing = await transaction.reports.hearing(long) if long else {}
         since = {
             one.row.job.id: at for one in lines if (at := self._tallied_since(one, transaction.now))
         }
@@ -151,7 +156,7 @@ def _suspended_since(line: Timeline, now: datetime) -> datetime | None:
 
 
 def _is_running(recent: Runs) -> bool:
-    return any(run.status is _RUNNING for run in recent)
+    return any(run.status is executions.Status.RUNNING for run in recent)
 
 
 def _last_success_at(

@@ -31,10 +31,14 @@ async def gather(
     types = policy.rules[policies.Kind.ERRORS].types
     runs = {run.id: run for run in report_rules.news(recent)}
     runs |= {run.id: run for run in recent if run.status is executions.Status.RUNNING}
-    counted = report_rules.counted(recent)
-    if counted and _asks(policy.rules[policies.Kind.COUNTER]):
+    asks = _asks(policy.rules[policies.Kind.COUNTER])
+    counted = report_rules.counted(recent) if asks else None
+    if counted:
         runs[counted.id] = counted
-    return {run.id: await _of(transaction, run, types) for run in runs.values()}
+    return {
+        run.id: await _of(transaction, run, types, is_counted=run is counted)
+        for run in runs.values()
+    }
 
 
 def _asks(rule: policies.Rule) -> bool:
@@ -42,10 +46,16 @@ def _asks(rule: policies.Rule) -> bool:
 
 
 async def _of(
-    transaction: ports.Transaction, run: executions.Execution, types: frozenset[str] | None
+    transaction: ports.Transaction,
+    run: executions.Execution,
+    types: frozenset[str] | None,
+    *,
+    is_counted: bool,
 ) -> findings.Reported:
     heard = await transaction.reports.of(run.id)
-    pods = (await transaction.attempts.observe({run: ()}))[run.id]
+    pods: Sequence[executions.Attempt] = ()
+    if is_counted or run.status is executions.Status.RUNNING:
+        pods = (await transaction.attempts.observe({run: ()}))[run.id]
     return findings.Reported(
         moved_at=_moved_at(run, heard, pods),
         heard_at=max(
@@ -53,7 +63,7 @@ async def _of(
         ),
         errors=await _errors(transaction, run, heard, types),
         dead_letters=sum(one.dead_letters for one in heard),
-        counters=progress.counted(pods, heard),
+        counters=progress.counted(pods, heard) if is_counted else None,
     )
 
 

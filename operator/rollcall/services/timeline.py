@@ -33,7 +33,7 @@ class Timeline:
     rows: Mapping[datetime, executions.Status | None]
     is_whole: bool  # False: more slots became final than one look takes
     typical_duration: timedelta | None = None  # of a run; where one is under way, if it is known
-    hearing: Mapping[UUID, findings.Hearing] = field(default_factory=dict)  # by running run
+    hearing: Mapping[UUID, findings.Hearing] = field(default_factory=dict)  # by run
     tally: streaks.Tally | None = None  # where the recent runs do not tell how often runs fail
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import executions, findings, policies, rules
+from rollcall.core import executions, findings, policies, report_rules, rules
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.findings import Reported
 from rollcall.core.policies import Kind, Severity
@@ -202,6 +202,16 @@ def test_time_in_which_nobody_could_be_heard_does_not_count(
     assert (
         found(Kind.SILENT, hearing(run(), heard=6 * MINUTE, since=since, through=through)) is None
     )
+
+
+def test_a_run_that_has_just_started_is_asked_for_when_it_can_be_silent() -> None:
+    young = run(started_at=AT - MINUTE / 2)
+    assert not report_rules.can_be_silent(young, AT)
+    assert again(Kind.SILENT, facts((young, Reported()))) == 4.5 * MINUTE
+    old = replace(young, started_at=AT - MINUTE)
+    assert report_rules.can_be_silent(old, AT)
+    assert again(Kind.SILENT, facts((old, Reported()))) is None
+    assert report_rules.can_be_silent(replace(young, started_at=None), AT)
 
 
 def test_where_no_api_says_that_it_keeps_reports_nobody_is_silent() -> None:
