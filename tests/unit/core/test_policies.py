@@ -120,3 +120,9 @@ def test_what_a_rule_does_not_say_is_as_the_installation_says() -> None:
     rule = policies.read(own, ours).rules[Kind.FAILURE_RATE]
     assert rule.thresholds == {Severity.CRITICAL: 50}
     assert (rule.window, rule.least) == (timedelta(days=7), 2)
+
+
+def test_the_heartbeat_is_that_of_the_spec() -> None:
+    assert policies.read({}, BUILT_IN).heartbeat == timedelta(seconds=15)
+    own = {"tracking": {"heartbeatInterval": "1m30s"}}
+    assert policies.read(own, BUILT_IN).heartbeat == timedelta(seconds=90)
