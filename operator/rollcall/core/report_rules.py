@@ -87,7 +87,7 @@ def errors(facts: Facts) -> Check:
     A dead letter, if only one, counts as much as the lowest threshold.
     """
     lowest = _lowest_count(facts)
-    runs = news(facts.recent)
+    runs = news(facts.recent) if lowest else []
     if lowest is None or not runs:
         return NOTHING
     counts = {run: _count(_told(facts, run), lowest) for run in runs}

@@ -109,7 +109,7 @@ def slow(facts: Facts) -> Check:
     """Find a success that took far longer than the job's runs do."""
     odd = _odd(
         facts,
-        lambda before: findings.limits(facts, Kind.SLOW, _slow_after(before)),
+        lambda place: findings.limits(facts, Kind.SLOW, _slow_after(facts.recent[place:])),
         is_beyond=operator.ge,
     )
     if odd is None:
@@ -131,19 +131,20 @@ def too_fast(facts: Facts) -> Check:
 
 def _odd(
     facts: Facts,
-    limits: Callable[[Sequence[timedelta]], Mapping[Severity, timedelta]],
+    limits: Callable[[int], Mapping[Severity, timedelta]],
     *,
     is_beyond: Callable[[timedelta, timedelta], bool],
 ) -> _Odd | None:
     """Return the newest success of a slot if it took oddly long or short, and no later one did not.
 
-    `limits` are those for a run, by how long the successes before it took. A run by hand is
-    nobody's news, and proves as much as any other that all is well again.
+    `limits` are those for the run at a place of `recent`. A run by hand is nobody's news, and
+    proves as much as any other that all is well again.
     """
-    successes = [run for run in facts.recent if run.status is Status.SUCCEEDED]
-    runs = [(run, took) for run in successes if (took := run.duration) is not None]
-    for place, (run, took) in enumerate(runs, start=1):
-        known = limits([before for _, before in runs[place:]])
+    for place, run in enumerate(facts.recent):
+        took = _lasted(run)
+        if took is None:
+            continue
+        known = limits(place)
         reached = [one for one, limit in known.items() if is_beyond(took, limit)]
         if not reached:
             return None
@@ -153,12 +154,21 @@ def _odd(
     return None
 
 
-def _slow_after(before: Sequence[timedelta]) -> timedelta | None:
+def _lasted(run: Execution) -> timedelta | None:
+    """Return how long a run took that succeeded."""
+    return run.duration if run.status is Status.SUCCEEDED else None
+
+
+def _slow_after(runs: Sequence[Execution]) -> timedelta | None:
+    """Return from when on the first of these runs is slow, by how long those before it took."""
+    newest = _lasted(runs[0])
+    if newest is None or newest < SLOW_AT_LEAST:
+        return None
+    before = [took.total_seconds() for run in runs[1:] if (took := _lasted(run)) is not None]
     if len(before) < RUNS_FOR_A_BASELINE:
         return None
-    seconds = [took.total_seconds() for took in before]
-    median = statistics.median(seconds)
-    deviation = statistics.median(abs(one - median) for one in seconds)
+    median = statistics.median(before)
+    deviation = statistics.median(abs(one - median) for one in before)
     more = max(SLOW_DEVIATIONS * deviation, SLOW_SHARE * median, SLOW_AT_LEAST.total_seconds())
     return timedelta(seconds=median + more)
 
