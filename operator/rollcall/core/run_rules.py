@@ -37,15 +37,13 @@ def failing(facts: Facts) -> Check:
     if not row:
         return NOTHING
     newest, oldest = row[0], row[-1]
-    what = "run failed" if len(row) == 1 else "runs in a row failed"
-    code = f" with {words.exit_code(newest.exit_code)}" if newest.exit_code is not None else ""
     return findings.by_count(
         facts,
         Kind.FAILING,
         len(row),
         since=oldest.ended_at or oldest.slot_at,
         reason=newest.reason or "Failed",
-        message=f"{len(row)} {what}, the last ({newest.job_name}){code}: {newest.reason}",
+        message=_failing_message(newest, len(row)),
         evidence={
             "exitCode": newest.exit_code,
             "exitClass": words.exit_class(newest.exit_code),
@@ -127,6 +125,14 @@ def too_fast(facts: Facts) -> Check:
     took, limit = durations.text(odd.took), durations.text(odd.limit)
     message = f"{odd.run.job_name} succeeded after {took}, in less than {limit}"
     return _found(odd, Kind.TOO_FAST, message)
+
+
+def _failing_message(newest: Execution, count: int) -> str:
+    code = f" with {words.exit_code(newest.exit_code)}" if newest.exit_code is not None else ""
+    why = words.end(newest.reason or "Error")
+    if count == 1:
+        return f"{newest.job_name} failed{code}: {why}"
+    return f"{count} runs in a row failed, the last ({newest.job_name}){code}: {why}"
 
 
 def _odd(

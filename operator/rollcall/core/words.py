@@ -1,4 +1,4 @@
-"""Why something does not start, in words: what Kubernetes says, told to somebody who is tired."""
+"""Why something does not start or fails: what Kubernetes says, told to somebody who is tired."""
 
 import re
 import signal
@@ -30,6 +30,26 @@ _BEGINNINGS: Mapping[str, str] = {
     "AdmissionDenied": "the cluster does not let it in",
     "PodsRefused": "its pods cannot be created",
 }
+
+_ENDS: Mapping[str, str] = {
+    "OOMKilled": "out of memory, it used more than its limit",
+    "DeadlineExceeded": "it ran longer than activeDeadlineSeconds allows",
+    "BackoffLimitExceeded": "no retries are left",
+    "PodFailurePolicy": "a rule of podFailurePolicy failed it at once",
+    "MaxFailedIndexesExceeded": "more indexes failed than may",
+    "FailedIndexes": "some of its indexes failed",
+    "Error": "it ended with an error",
+    "Evicted": "its pod was taken off the node",
+    "Preempted": "its pod had to make room for a more important one",
+    "NodeLost": "its node went away",
+    "NodeRefused": "the node refused its pod",
+    "PodDeleted": "its pod was deleted",
+}
+
+
+def end(reason: str) -> str:
+    """Say why a run failed, from a reason of the closed list."""
+    return _ENDS.get(reason, reason)
 
 
 def cause(reason: str, message: str | None) -> str:

@@ -147,3 +147,20 @@ def test_a_job_may_say_itself_what_is_slow() -> None:
     assert severity(Kind.SLOW, replace(given, recent=took(4, 10))) is None
     by_hand = took(7, trigger=Trigger.MANUAL)
     assert severity(Kind.SLOW, replace(given, recent=by_hand)) is None
+
+
+def test_failures_say_in_words_how_the_last_run_ended() -> None:
+    newest = run(0, Status.FAILED, reason="OOMKilled", exit_code=137)
+    finding = found(Kind.FAILING, facts(newest))
+    assert finding
+    assert finding.message == (
+        f"{newest.job_name} failed with exit code 137 (SIGKILL):"
+        " out of memory, it used more than its limit"
+    )
+    assert finding.evidence == {"count": 1, "exitCode": 137, "exitClass": "SIGKILL"}
+    row = [replace(newest, exit_code=None, reason=None), run(1, Status.FAILED)]
+    finding = found(Kind.FAILING, facts(*row))
+    assert finding
+    assert finding.message == (
+        f"2 runs in a row failed, the last ({newest.job_name}): it ended with an error"
+    )

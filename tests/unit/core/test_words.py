@@ -70,3 +70,8 @@ def test_exit_codes_are_told_and_put_into_classes(code: int, text: str, kind: st
 
 def test_without_an_exit_code_there_is_no_class() -> None:
     assert words.exit_class(None) is None
+
+
+def test_every_reason_to_fail_that_has_a_name_is_told_in_words() -> None:
+    failed = {name for name, one in reasons.REASONS.items() if one.about == reasons.FAILED}
+    assert {name for name in failed if words.end(name) == name} == {"JobFailed"}
