@@ -6,7 +6,7 @@ itself. A new job raises nothing before its first slot is final, rules about wha
 goes on excepted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from rollcall.core import (
@@ -150,14 +150,30 @@ def recovered(incident: incidents.Incident, facts: Facts) -> bool:
     return incident.kind is not Kind.CANNOT_START or not _still_waits(incident, facts)
 
 
-def inhibitor(kind: Kind, current: Mapping[Kind, Severity]) -> Kind | None:
-    """Return which problem explains this one; `current` are all that the job has, and how bad.
+def inhibitor(
+    kind: Kind, current: Mapping[Kind, Severity], told: Collection[Kind] = ()
+) -> Kind | None:
+    """Return which problem explains this one.
 
-    An info is told to nobody by default, so it explains nothing that is worse than itself.
+    `current` are all that the job has, and how bad; `told` those that somebody was told of. An info
+    is told to nobody by default, so it explains nothing that is worse than itself.
     """
-    others = sorted(INHIBITED_BY.get(kind, frozenset()) & current.keys())
+    if kind is Kind.CANNOT_START and _late_tells_it(current, told):
+        return Kind.LATE
+    others = INHIBITED_BY.get(kind, frozenset()) & current.keys()
+    if kind is Kind.LATE and _late_tells_it(current, told):
+        others -= {Kind.CANNOT_START}
     is_info = current[kind] is Severity.INFO
-    return next((one for one in others if is_info or current[one] is not Severity.INFO), None)
+    return next(
+        (one for one in sorted(others) if is_info or current[one] is not Severity.INFO), None
+    )
+
+
+def _late_tells_it(current: Mapping[Kind, Severity], told: Collection[Kind]) -> bool:
+    """Whether `late` was told before `cannot_start` and is as bad: both are about the same run."""
+    if Kind.LATE not in told or not {Kind.LATE, Kind.CANNOT_START} <= current.keys():
+        return False
+    return current[Kind.LATE].weight >= current[Kind.CANNOT_START].weight
 
 
 def _still_waits(incident: incidents.Incident, facts: Facts) -> bool:

@@ -50,6 +50,9 @@ class Alerting:
             if kind not in found and not rules.recovered(incident, facts)
         }
         current = {kind: one.severity for kind, one in (found | lasting).items()}
+        announced = {
+            kind for kind, one in before.items() if one.announced_at and not one.inhibited_by
+        }
         told = changed = False
         still_open = []
         for kind in policies.Kind:
@@ -57,7 +60,7 @@ class Alerting:
                 before.get(kind),
                 found.get(kind),
                 cronjob_id=job.id,
-                inhibited_by=rules.inhibitor(kind, current) if kind in found else None,
+                inhibited_by=rules.inhibitor(kind, current, announced) if kind in found else None,
                 alerts=facts.policy.alerts,
                 recovered=kind not in lasting,
                 now=facts.now,

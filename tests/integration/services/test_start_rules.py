@@ -84,3 +84,21 @@ async def test_a_job_that_a_quota_refuses_is_told_before_its_slot_is_missed(stor
         "the run of 2026-03-02 12:00 UTC did not start: the namespace's quota few is used up:"
         " 10 of 10 Jobs (1 more wanted); it could have started until 2026-03-02 13:00 UTC"
     )
+
+
+async def test_where_late_was_told_first_it_goes_on_telling_until_it_is_worse(story: Story) -> None:
+    limits = {"warning": "10m", "critical": "30m"}
+    await story.begin(
+        {"rules": {"late": {"warning": "5m"}, "cannot_start": {"unschedulable": limits}}},
+        deadline=HOUR,
+    )
+    story.clock.set(SLOT_AT + MINUTE)
+    full = replace(PULLING, waiting_reason="Unschedulable", waiting_message="0/3 nodes")
+    await story.record(builders.observation(story.job, job_uid="job-0"), full)
+    for minutes in (5, 10, 11, 30, 31):
+        await story.look(SLOT_AT + minutes * MINUTE)
+    assert await story.messages() == [
+        ("incident.opened", "late", "warning"),
+        ("incident.opened", "cannot_start", "critical"),
+    ]
+    assert (await story.open())[Kind.LATE].inhibited_by is Kind.CANNOT_START

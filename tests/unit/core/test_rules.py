@@ -386,3 +386,25 @@ def test_an_info_explains_nothing_that_is_worse_than_itself() -> None:
     assert rules.inhibitor(Kind.STALE, both | {Kind.STALE: Severity.INFO}) is Kind.FAILING
     assert rules.inhibitor(Kind.STALE, both | {Kind.LATE: Severity.WARNING}) is Kind.LATE
     assert rules.inhibitor(Kind.FAILING, both) is None
+
+
+@pytest.mark.parametrize(
+    ("late", "cannot_start", "told", "explained"),
+    [
+        ("warning", "critical", set(), {Kind.LATE: Kind.CANNOT_START, Kind.CANNOT_START: None}),
+        ("warning", "warning", {Kind.LATE}, {Kind.LATE: None, Kind.CANNOT_START: Kind.LATE}),
+        (
+            "warning",
+            "critical",
+            {Kind.LATE},
+            {Kind.LATE: Kind.CANNOT_START, Kind.CANNOT_START: None},
+        ),
+    ],
+    ids=["found at once", "late was told first", "it becomes worse"],
+)
+def test_of_late_and_cannot_start_one_is_told(
+    late: str, cannot_start: str, told: set[Kind], explained: dict[Kind, Kind | None]
+) -> None:
+    both = {Kind.LATE: Severity(late), Kind.CANNOT_START: Severity(cannot_start)}
+    assert {kind: rules.inhibitor(kind, both, told) for kind in both} == explained
+    assert rules.inhibitor(Kind.LATE, {Kind.LATE: Severity.WARNING}, told) is None
