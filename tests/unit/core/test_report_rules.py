@@ -251,3 +251,21 @@ def test_silence_is_over_when_the_run_is_heard_or_ends_and_not_when_the_api_goes
     assert rules.recovered(incident, replace(given, hearing={}))
     ended = [replace(going, status=Status.FAILED)]
     assert rules.recovered(incident, replace(given, recent=ended))
+
+
+def test_the_rules_that_a_job_itself_wants_reports_for_are_named() -> None:
+    asked = {
+        "late": {"warning": "1m"},
+        "silent": {"warning": "2m"},
+        "no_progress": {"enabled": True},
+        "errors": {"critical": 1, "enabled": False},
+        "counter": {"info": 1},
+    }
+    assert report_rules.named(asked) == [Kind.SILENT, Kind.COUNTER]
+
+
+def test_without_a_limit_nobody_is_silent() -> None:
+    given = hearing(run(), heard=60 * MINUTE)
+    none = policies.Rule(enabled=True, thresholds={})
+    policy = replace(given.policy, rules={**given.policy.rules, Kind.SILENT: none})
+    assert rules.check(replace(given, policy=policy))[Kind.SILENT] == findings.NOTHING
