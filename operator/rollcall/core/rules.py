@@ -63,7 +63,8 @@ RULES: Mapping[Kind, Rule] = {
     Kind.FAILURE_RATE: Rule(
         find=run_rules.failure_rate,
         holds="so many percent of the runs of slots of the last `window` failed, of at least"
-        " `minExecutions` and at most the newest 2000 that failed or succeeded",
+        " `minExecutions` and at most the newest 2000 that failed or succeeded; not where all of"
+        " them failed in one row that `failing` has told",
         over="a run succeeds, and it is fewer",
     ),
     Kind.STALE: Rule(

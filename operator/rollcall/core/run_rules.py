@@ -75,19 +75,17 @@ def overrunning(facts: Facts) -> Check:
 
 
 def failure_rate(facts: Facts) -> Check:
-    """Find that of the runs of the last time so many percent failed."""
-    rule = facts.policy.rules[Kind.FAILURE_RATE]
-    failed = [
-        run
-        for run in facts.recent
-        if run.status is Status.FAILED and run.trigger is Trigger.SCHEDULE
-    ]
-    if not rule.window or not (failed or facts.tally):
+    """Find that of the runs of the last time so many percent failed, again and again.
+
+    Failures in a row, with nothing but successes beside them, are told by `failing` alone.
+    """
+    rule, row = facts.policy.rules[Kind.FAILURE_RATE], streaks.newest_failures(facts.recent)
+    if not rule.window or not (row or facts.tally):
         return NOTHING
     tally = facts.tally or streaks.tally(facts.recent, facts.now - rule.window)
     percent = rule_specs.WHOLE * tally.failed // tally.total if tally.total >= rule.least else 0
     reached = findings.reached(facts, Kind.FAILURE_RATE, percent)
-    if not reached:
+    if not reached or (len(row) >= tally.failed and _is_told_as_failing(facts, len(row))):
         return NOTHING
     window = durations.text(rule.window)
     finding = Finding(
@@ -98,7 +96,7 @@ def failure_rate(facts: Facts) -> Check:
         f" ({tally.failed} of {tally.total})",
         since=facts.now - rule.window,
         evidence={"percent": percent, "failed": tally.failed, "executions": tally.total},
-        execution_id=failed[0].id if failed else None,
+        execution_id=row[0].id if row else None,
     )
     return Check(finding=finding)
 
@@ -125,6 +123,12 @@ def too_fast(facts: Facts) -> Check:
     took, limit = durations.text(odd.took), durations.text(odd.limit)
     message = f"{odd.run.job_name} succeeded after {took}, in less than {limit}"
     return _found(odd, Kind.TOO_FAST, message)
+
+
+def _is_told_as_failing(facts: Facts, count: int) -> bool:
+    reached = findings.reached(facts, Kind.FAILING, count)
+    is_enabled = facts.policy.rules[Kind.FAILING].enabled
+    return is_enabled and any(severity is not Severity.INFO for severity in reached)
 
 
 def _failing_message(newest: Execution, count: int) -> str:

@@ -69,6 +69,14 @@ def failures_in_a_row(recent: Sequence[Execution]) -> list[Execution]:
     return row
 
 
+def newest_failures(recent: Sequence[Execution]) -> list[Execution]:
+    """Return the newest row of failures, whether or not a success has ended it."""
+    for place, run in enumerate(recent):
+        if run.status is Status.FAILED and run.trigger is Trigger.SCHEDULE:
+            return failures_in_a_row(recent[place:])
+    return []
+
+
 def last_ran_at(recent: Sequence[Execution]) -> datetime | None:
     """Return the slot of the newest run that ends a row of misses: scheduled, or any success."""
     for run in recent:

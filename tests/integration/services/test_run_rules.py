@@ -12,16 +12,17 @@ async def keeps(story: Story, *runs: executions.Execution) -> None:
         await unit.ledger.save_all(runs)
 
 
-async def test_a_job_that_fails_now_and_then_is_told_after_its_last_failure_is_solved(
+async def test_a_job_that_fails_now_and_then_is_told_when_its_last_failure_is_solved(
     story: Story,
 ) -> None:
-    await story.begin({"rules": {"failure_rate": {"warning": 20, "minExecutions": 4}}})
-    await story.fails(0)
-    for slot in (1, 2, 3):
-        await story.succeeds(slot)
+    await story.begin({"rules": {"failure_rate": {"warning": 40, "minExecutions": 4}}})
+    for slot in (0, 2):
+        await story.fails(slot)
+        await story.succeeds(slot + 1)
+    each = [("incident.opened", "failing", "warning"), ("incident.resolved", "failing", "warning")]
     assert await story.messages() == [
-        ("incident.opened", "failing", "warning"),
-        ("incident.resolved", "failing", "warning"),
+        *each,
+        *each,
         ("incident.opened", "failure_rate", "warning"),
     ]
     await story.succeeds(4)
@@ -30,11 +31,26 @@ async def test_a_job_that_fails_now_and_then_is_told_after_its_last_failure_is_s
     assert await story.messages() == [("incident.resolved", "failure_rate", "warning")]
 
 
+async def test_five_failures_and_a_success_are_one_alert_and_one_recovery(story: Story) -> None:
+    await story.begin()
+    for slot in range(5):
+        await story.fails(slot)
+    await story.succeeds(5)
+    assert await story.messages() == [
+        ("incident.opened", "failing", "warning"),
+        ("incident.changed", "failing", "critical"),
+        ("incident.resolved", "failing", "critical"),
+    ]
+    assert await story.open() == {}
+
+
 async def test_a_rate_that_is_explained_by_failures_in_a_row_is_not_told_beside_them(
     story: Story,
 ) -> None:
     await story.begin()
-    for slot in range(5):
+    await story.fails(0)
+    await story.succeeds(1)
+    for slot in range(2, 6):
         await story.fails(slot)
     assert (await story.open())[Kind.FAILURE_RATE].inhibited_by is Kind.FAILING
     assert {kind for _, kind, _ in await story.messages()} == {"failing"}

@@ -62,6 +62,9 @@ def severity(kind: Kind, given: findings.Facts) -> Severity | None:
     return finding.severity if finding else None
 
 
+ALONE = {"failing": {"enabled": False}}
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -79,7 +82,7 @@ def severity(kind: Kind, given: findings.Facts) -> Severity | None:
     ],
 )  # fmt: skip
 def test_runs_that_fail_often_are_found(pattern: str, expected: Severity | None) -> None:
-    assert severity(Kind.FAILURE_RATE, facts(*runs(pattern))) == expected
+    assert severity(Kind.FAILURE_RATE, facts(*runs(pattern), rules=ALONE)) == expected
 
 
 def test_a_rate_says_what_it_counted() -> None:
@@ -93,9 +96,20 @@ def test_a_rate_says_what_it_counted() -> None:
 
 def test_runs_by_hand_are_in_no_rate() -> None:
     by_hand = [replace(one, trigger=Trigger.MANUAL) for one in runs("FFFFF")]
-    assert found(Kind.FAILURE_RATE, facts(*by_hand, *runs("SSSSS"))) is None
+    assert found(Kind.FAILURE_RATE, facts(*by_hand, *runs("SSSSS"), rules=ALONE)) is None
     good = [replace(one, trigger=Trigger.MANUAL) for one in runs("SSSSS")]
-    assert found(Kind.FAILURE_RATE, facts(*good, *runs("FSSSS"))) is not None
+    assert found(Kind.FAILURE_RATE, facts(*good, *runs("FSSSS"), rules=ALONE)) is not None
+
+
+def test_failures_in_one_row_are_told_by_failing_alone() -> None:
+    assert found(Kind.FAILURE_RATE, facts(*runs("SFFFFF"))) is None
+    assert found(Kind.FAILURE_RATE, facts(*runs("FFFFFS"))) is None
+    assert found(Kind.FAILURE_RATE, facts(*runs("SFSFSS"))) is not None
+    for failing in ({"critical": 9}, {"info": 1}):
+        untold = facts(*runs("SFFFFF"), rules={"failing": failing})
+        assert found(Kind.FAILURE_RATE, untold) is not None
+    dense = facts(*runs("SFFFF"), tally=streaks.Tally(failed=5, total=6))
+    assert found(Kind.FAILURE_RATE, dense) is not None
 
 
 def test_of_very_many_runs_the_store_tells_how_many_failed() -> None:
