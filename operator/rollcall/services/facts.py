@@ -134,13 +134,13 @@ class Facts:
     async def _tallied(
         self, transaction: ports.Transaction, since: Mapping[UUID, datetime]
     ) -> Mapping[UUID, streaks.Tally]:
-        known = {one: found for one in since if (found := self._tallies.get(one))}
+        known = {one: tally for one in since if (tally := self._tallies.get(one))}
         unknown = {one: at for one, at in since.items() if one not in known}
         if not unknown:
             return known
         found = await transaction.history.tallies(unknown)
-        for cronjob_id, tally in found.items():
-            self._tallies.put(cronjob_id, tally)
+        for cronjob_id in found:
+            self._tallies.put(cronjob_id, found[cronjob_id])
         return {**known, **found}
 
 

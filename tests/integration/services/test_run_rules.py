@@ -16,15 +16,14 @@ async def test_a_job_that_fails_now_and_then_is_told_when_its_last_failure_is_so
     story: Story,
 ) -> None:
     await story.begin({"rules": {"failure_rate": {"warning": 40, "minExecutions": 4}}})
+    told = []
     for slot in (0, 2):
         await story.fails(slot)
+        told += await story.messages()
         await story.succeeds(slot + 1)
+        told += await story.messages()
     each = [("incident.opened", "failing", "warning"), ("incident.resolved", "failing", "warning")]
-    assert await story.messages() == [
-        *each,
-        *each,
-        ("incident.opened", "failure_rate", "warning"),
-    ]
+    assert told == [*each, *each, ("incident.opened", "failure_rate", "warning")]
     await story.succeeds(4)
     assert (await story.open()).keys() == {Kind.FAILURE_RATE}
     await story.succeeds(5)
