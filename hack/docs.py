@@ -1,4 +1,4 @@
-"""Writes the parts of docs/reference that follow from the code: the reasons, the steps of a run.
+"""Writes the parts of docs/reference that follow from the code: reasons, rules, the steps of a run.
 
 `--check` writes nothing and fails if anything would change.
 """
@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollcall.core import executions, reasons
+from rollcall.core import executions, reasons, rule_specs, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +77,30 @@ def figure() -> str:
     return "\n".join([*lines, "```"])
 
 
-PARTS = {"reasons": ("reasons.md", reasons_list), "steps": ("executions.md", figure)}
+def rules_list() -> str:
+    """Write when each kind of problem begins and ends, and which other explains it."""
+    lines = ["| rule | holds when | default | over when | explained by |", "|---|---|---|---|---|"]
+    for kind, rule in rules.RULES.items():
+        others = rules.INHIBITED_BY.get(kind, frozenset())
+        explained_by = ", ".join(f"`{one}`" for one in rules.RULES if one in others)
+        default = _default(rule_specs.BUILT_IN[kind])
+        lines.append(f"| `{kind}` | {rule.holds} | {default} | {rule.over} | {explained_by} |")
+    return "\n".join(lines)
+
+
+def _default(rule: Mapping[str, object]) -> str:
+    parts = (
+        f"{name}: {_default(value)}" if isinstance(value, dict) else f"{name} {value}"
+        for name, value in rule.items()
+    )
+    return ", ".join(parts) or "off"
+
+
+PARTS = {
+    "reasons": ("reasons.md", reasons_list),
+    "rules": ("rules.md", rules_list),
+    "steps": ("executions.md", figure),
+}
 
 
 def written(name: str, text: str, page: str) -> str:

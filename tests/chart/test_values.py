@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rollcall import config
-from rollcall.core import durations, policies
+from rollcall.core import counters, durations, policies, rule_specs
 from support import charts
 
 Object = dict[str, Any]
@@ -34,13 +34,25 @@ OTHERWISE: Object = {
     "sidecar.fallbackImage": "",
     "rules.late.warning": "6m",
     "rules.late.critical": "2h",
+    "rules.cannot_start.critical": "6m",
+    "rules.cannot_start.unschedulable.warning": "11m",
+    "rules.cannot_start.unschedulable.critical": "31m",
     "rules.missed.critical": 2,
+    "rules.skipped.warning": 10,
     "rules.failing.warning": 2,
     "rules.failing.critical": 4,
+    "rules.failure_rate.warning": 30,
+    "rules.failure_rate.window": "2d",
+    "rules.failure_rate.minExecutions": 10,
     "rules.stale.critical": "26h",
     "rules.overrunning.warning": "1d2h",
+    "rules.slow.info": "1h",
+    "rules.too_fast": {"info": "1s"},
+    "rules.suspended": {"warning": "30d"},
+    "rules.silent.warning": "6m",
     "rules.no_progress": {"warning": "1h"},
     "rules.errors": {"critical": 10, "types": ["timeout"]},
+    "rules.counter": {"warning": 1, "counters": [{"name": "rows", "min": 1}]},
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
     "retention.weeks": 26,
@@ -181,14 +193,16 @@ def test_the_schema_knows_all_rules_and_thresholds() -> None:
     assert rules.keys() == set(policies.Kind)
     for kind, reference in rules.items():
         definition = SCHEMA["definitions"][reference["$ref"].rpartition("/")[2]]
-        more = {"types"} if kind == policies.Kind.ERRORS else set()
+        more = rule_specs.MORE.get(policies.Kind(kind), frozenset())
         assert definition["properties"].keys() == {"enabled", *policies.Severity} | more, kind
     named = {kind: reference["$ref"].rpartition("/")[2] for kind, reference in rules.items()}
-    counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule"}}
-    assert counted == policies.COUNTED
+    counted = {kind for kind in named if named[kind] in {"countRule", "errorsRule", "counterRule"}}
+    assert counted == rule_specs.COUNTED
     types = SCHEMA["definitions"]["errorsRule"]["properties"]["types"]
-    assert types["maxItems"] == policies.MOST_TYPES
-    assert {kind for kind in named if named[kind] == "autoRule"} == policies.WITH_AUTO
+    assert types["maxItems"] == rule_specs.MOST_TYPES
+    listed = SCHEMA["definitions"]["counterRule"]["properties"]["counters"]
+    assert listed["maxItems"] == counters.MOST
+    assert {kind for kind in named if named[kind] == "autoRule"} == rule_specs.WITH_AUTO
 
 
 def test_the_schema_is_closed_everywhere() -> None:

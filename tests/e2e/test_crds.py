@@ -123,11 +123,25 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         "rules": {
             "late": {"enabled": True, "info": "90s", "warning": "5m", "critical": "1h30m"},
             "missed": {"warning": 1, "critical": 2},
+            "cannot_start": {"critical": "5m", "unschedulable": {"warning": "1h"}},
+            "skipped": {"info": 1},
+            "failure_rate": {"warning": 1, "critical": 100, "window": "7d", "minExecutions": 1},
+            "slow": {"info": "auto", "warning": "2h"},
             "failing": {"enabled": False},
             "stale": {"warning": "auto", "critical": "3650d"},
             "overrunning": {"critical": "1d2h3m4s"},
+            "too_fast": {"warning": "2s"},
+            "suspended": {"warning": "30d"},
+            "silent": {"warning": "1m"},
             "no_progress": {"warning": "10m"},
             "errors": {"warning": 1, "critical": 100, "types": ["timeout", "quota"]},
+            "counter": {
+                "warning": 1,
+                "counters": [
+                    {"name": "rows", "min": 0.5},
+                    {"name": "skipped", "maxPercentOf": {"counter": "rows", "percent": 5}},
+                ],
+            },
         },
         "concurrencyPolicy": "Forbid",
         "window": {"initial": "30d", "max": "1h30m"},
@@ -189,7 +203,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param("rules", {"stale": {"info": "never"}}, "write auto, or a", id="auto-or"),
         pytest.param("rules", {"missed": {"info": 0}}, "equal to 1", id="count-zero"),
         pytest.param("rules", {"missed": {"info": "1h"}}, "integer", id="count-as-duration"),
-        pytest.param("rules", {"silent": {"info": "5m"}}, 'unknown field "spec.rules', id="rule"),
+        pytest.param("rules", {"retrying": {"info": 2}}, 'unknown field "spec.rules', id="rule"),
         pytest.param("alerts", {"cooldown": "6 hours"}, "such as 90s, 6h", id="cooldown"),
         pytest.param("alerts", {"recoveryThreshold": 0}, "equal to 1", id="recovery-zero"),
         pytest.param("alerts", {"runbookURL": "wiki/x"}, "begins with https://", id="runbook"),
@@ -198,6 +212,22 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param("rules", {"no_progress": {"info": "auto"}}, "such as 90s", id="still"),
         pytest.param("window", {}, "write concurrencyPolicy: Forbid", id="window-under-allow"),
         pytest.param("window", {"max": "0s"}, "above zero", id="window-of-nothing"),
+        pytest.param(
+            "rules",
+            {"cannot_start": {"unschedulable": {"info": "auto"}}},
+            "such as 90s",
+            id="unschedulable",
+        ),
+        pytest.param("rules", {"failure_rate": {"info": 101}}, "equal to 100", id="percent"),
+        pytest.param(
+            "rules", {"failure_rate": {"window": "day"}}, "such as 90s", id="window-words"
+        ),
+        pytest.param(
+            "rules",
+            {"counter": {"counters": [{"name": "rows"}]}},
+            "write min or maxPercentOf",
+            id="counter-without-bound",
+        ),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),
     ],
 )

@@ -59,7 +59,7 @@ def test_everything_is_read() -> None:
         ("ALERTS_COOLDOWN", "soon", "ROLLCALL_ALERTS_COOLDOWN: 'soon' is not a duration"),
         ("RULES", "{", "ROLLCALL_RULES: "),
         ("RULES", "[]", "write a JSON object"),
-        ("RULES", '{"slow": {}}', "rules.slow: known are"),
+        ("RULES", '{"retrying": {}}', "rules.retrying: known are"),
         ("DATABASE_DSN", "mysql://db", "must begin with postgresql://"),
         ("DATABASE_DSN", "", "must name the database"),
     ],

@@ -150,7 +150,7 @@ def _table_of(page: Page) -> Iterator[str]:
 
 
 def _cells(run: executions.Execution) -> list[str]:
-    took = run.ended_at - run.started_at if run.started_at and run.ended_at else None
+    took = run.duration
     return [
         output.utc(run.slot_at),
         run.status,

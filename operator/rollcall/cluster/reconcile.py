@@ -188,4 +188,7 @@ def _policy(spec: Mapping[str, Any]) -> Object:
     policy = {name: dict(fields.mapping(spec, name)) for name in ("rules", "alerts")}
     if isinstance(spec.get("window"), Mapping):  # an empty one asks for windows, too
         policy["window"] = dict(fields.mapping(spec, "window"))
+    heartbeat = fields.mapping(spec, "tracking").get("heartbeatInterval")
+    if heartbeat:
+        policy["tracking"] = {"heartbeatInterval": heartbeat}
     return policy

@@ -10,7 +10,7 @@ The rules:
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -145,6 +145,7 @@ class Execution:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     attempts: int = 0
+    waiting_since: datetime | None = None  # it has waited for its reason, while it is pending
 
     @property
     def is_open(self) -> bool:
@@ -160,6 +161,11 @@ class Execution:
             Status.PARTIAL,
             Status.FAILED,
         }
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it ran, once it has ended."""
+        return self.ended_at - self.started_at if self.started_at and self.ended_at else None
 
 
 def may_become(current: Status, new: Status) -> bool:

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import blindness, causes, durations, slots
+from rollcall.core import blindness, causes, durations, slots, streaks
 from rollcall.core.executions import Execution
-from rollcall.core.policies import Kind, Policy, Severity
+from rollcall.core.policies import AUTO, Kind, Policy, Severity
+from rollcall.core.reporting import Counters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +17,28 @@ class Reported:
     """What the program of one run reported so far.
 
     `moved_at` is when its numbers last changed, None if it never told any; `heard_at` is the newest
-    heartbeat of its pods; `errors` are those whose type counts.
+    heartbeat of its pods; `errors` are those whose type counts; `counters` is None if it reported
+    nothing at all.
     """
 
     moved_at: datetime | None = None
     heard_at: datetime | None = None
     errors: int = 0
     dead_letters: int = 0
+    counters: Counters | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """When the pods of a running run were heard last, and whether we could hear.
+
+    `heard_at` is the oldest of those of its pods that go on and were heard at least once. Reports
+    were kept from `since` through `through`, without a break; None: nobody said so.
+    """
+
+    heard_at: datetime
+    since: datetime | None
+    through: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +56,13 @@ class Facts:
     active_since: datetime | None  # first expected slot since creation or resumption
     first_slot_final: bool
     typical_duration: timedelta | None  # p95 of succeeded runs, None for fewer than five
+    suspended_since: datetime | None = None
+    tally: streaks.Tally | None = None  # over the window of `failure_rate`; None: `recent` tells
     gaps: Sequence[slots.Gap] = ()  # slots without rows, oldest first, none before the last run
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
     reported: Mapping[UUID, Reported] = field(default_factory=dict)  # by run, where rules ask
+    hearing: Mapping[UUID, Hearing] = field(default_factory=dict)  # by run, where it goes on
 
     @property
     def open_runs(self) -> list[Execution]:
@@ -87,16 +106,12 @@ def by_count(
     execution_id: UUID | None,
 ) -> Check:
     """Find what happened so often; nothing below the lowest threshold."""
-    reached = [
-        severity
-        for severity, threshold in facts.policy.rules[kind].thresholds.items()
-        if isinstance(threshold, int) and count >= threshold
-    ]
-    if not reached:
+    severities = reached(facts, kind, count)
+    if not severities:
         return NOTHING
     finding = Finding(
         kind=kind,
-        severity=_worst(reached),
+        severity=worst(severities),
         reason=reason,
         message=message,
         since=since,
@@ -124,10 +139,10 @@ def by_duration(
     """
     due = {severity: facts.sight.due(since + limit) for severity, limit in limits.items()}
     look_again_at = min((at for at in due.values() if at > facts.now), default=None)
-    reached = [severity for severity, at in due.items() if at <= facts.now]
-    if not reached:
+    severities = [severity for severity, at in due.items() if at <= facts.now]
+    if not severities:
         return Check(look_again_at=look_again_at)
-    severity = _worst(reached)
+    severity = worst(severities)
     finding = Finding(
         kind=kind,
         severity=severity,
@@ -140,5 +155,33 @@ def by_duration(
     return Check(finding=finding, look_again_at=look_again_at)
 
 
-def _worst(severities: Sequence[Severity]) -> Severity:
+def combined(checks: Sequence[Check]) -> Check:
+    """Return the worst finding of several, of two the one that lasts longer."""
+    found = [check.finding for check in checks if check.finding]
+    return Check(
+        finding=min(found, key=lambda one: (-one.severity.weight, one.since), default=None),
+        look_again_at=min(
+            (check.look_again_at for check in checks if check.look_again_at), default=None
+        ),
+    )
+
+
+def limits(facts: Facts, kind: Kind, auto: timedelta | None = None) -> dict[Severity, timedelta]:
+    """Return a rule's durations; `auto` is what a threshold of that name comes to."""
+    named = facts.policy.rules[kind].thresholds.items()
+    known = {severity: auto if limit is AUTO else limit for severity, limit in named}
+    return {one: limit for one, limit in known.items() if isinstance(limit, timedelta)}
+
+
+def reached(facts: Facts, kind: Kind, count: int) -> list[Severity]:
+    """Return the severities whose thresholds a count or a percentage reaches."""
+    return [
+        severity
+        for severity, threshold in facts.policy.rules[kind].thresholds.items()
+        if isinstance(threshold, int) and count >= threshold
+    ]
+
+
+def worst(severities: Sequence[Severity]) -> Severity:
+    """Return the most severe of some, of which there is at least one."""
     return max(severities, key=lambda severity: severity.weight)

@@ -2,8 +2,8 @@
 
 The rules:
 - At most one incident per (job, kind) is open; it changes severity, it is not opened twice.
-- Opened, raised or newly reasoned: told at once. Otherwise a reminder every cooldown; what happened
-  in between is counted and said with it.
+- Opened, raised, or of a new nature (another reason or class of exit code): told at once. Otherwise
+  a reminder every cooldown; what happened in between is counted and said with it.
 - An inhibited incident is kept and shown, not told; it is told when nothing inhibits it any more.
 - A resolve notice only for what was told.
 Every step carries the reason for telling or not telling.
@@ -58,7 +58,7 @@ class Incident:
     announced_at: datetime | None = None  # first told
     notified_at: datetime | None = None  # last told
     suppressed: int = 0  # occurrences since then
-    reasons: tuple[str, ...] = ()  # all that were told
+    reasons: tuple[str, ...] = ()  # all natures of it that were told
     inhibited_by: policies.Kind | None = None
     version: int = 1
 
@@ -154,12 +154,18 @@ def _continue(
         return _told(_next(current), Transition.OPENED, "NoLongerInhibited", now)
     if raised:
         return _told(_next(current), Transition.CHANGED, "SeverityRaised", now)
-    if finding.reason not in incident.reasons:
+    if _nature(finding) not in incident.reasons:
         return _told(_next(current), Transition.CHANGED, "NewReason", now)
     due_at = remind_at(incident, alerts)
     if due_at and now >= due_at:
         return _told(_next(current), Transition.REMINDER, "CooldownOver", now)
     return _quietly(incident, current, "WithinCooldown")
+
+
+def _nature(of: findings.Finding | Incident) -> str:
+    """Return what makes it another problem: its reason, and the class of the exit code."""
+    how = of.evidence.get("exitClass")
+    return f"{of.reason} ({how})" if how else of.reason
 
 
 def _is_repeat(incident: Incident, finding: findings.Finding) -> bool:
@@ -199,7 +205,7 @@ def _told(incident: Incident, transition: Transition, why: str, now: datetime) -
         announced_at=incident.announced_at or now,
         notified_at=now,
         suppressed=0,
-        reasons=tuple(dict.fromkeys((*incident.reasons, incident.reason))),
+        reasons=tuple(dict.fromkeys((*incident.reasons, _nature(incident)))),
     )
     return Step(
         incident=told,

@@ -7,12 +7,11 @@ The rules:
 - A run that waits says why: its pod if it can, else what Events name.
 """
 
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from rollcall.core import reporting, results
+from rollcall.core import reporting, results, words
 from rollcall.core.executions import (
     OPEN,
     Attempt,
@@ -23,7 +22,6 @@ from rollcall.core.executions import (
 )
 from rollcall.core.upstream import Cause
 
-_SIGNALLED = 128  # a shell's and runtime's exit code for a signal begins here
 _NOTHING = (None, None)
 _USED_UP = "BackoffLimitExceeded"
 _WELL = frozenset({Status.SUCCEEDED, Status.PARTIAL})  # the Job has succeeded
@@ -65,6 +63,13 @@ def observe(
         ended_at=_ended_at(execution, job, status),
         attempts=max(len(attempts), execution.attempts),
     )
+
+
+def waiting_since(before: Execution, after: Execution, now: datetime) -> datetime | None:
+    """Say since when a run waits for the reason that it names; None if it does not."""
+    if after.status is not Status.PENDING or not after.reason:
+        return None
+    return before.waiting_since if before.reason == after.reason else now
 
 
 def _status(job: JobObservation, attempts: Sequence[Attempt]) -> Status:
@@ -131,17 +136,9 @@ def _why_done(
 
 def _last_words(attempt: Attempt) -> str | None:
     """Return exit code and signal of a container, and what it said last."""
-    said = [text for text in (_exit(attempt.exit_code), attempt.message) if text]
+    code = None if attempt.exit_code is None else words.exit_code(attempt.exit_code)
+    said = [text for text in (code, attempt.message) if text]
     return ": ".join(said) or None
-
-
-def _exit(code: int | None) -> str | None:
-    if code is None:
-        return None
-    try:
-        return f"exit code {code} ({signal.Signals(code - _SIGNALLED).name})"
-    except ValueError:
-        return f"exit code {code}"
 
 
 def _why_waiting(

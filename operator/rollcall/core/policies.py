@@ -7,74 +7,14 @@ only for rules without. That is the one way in which a default can also be taken
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum, StrEnum
 from typing import Any
 
-from rollcall.core import durations, errors, windows
+from rollcall.core import rule_specs, tracking, windows
+from rollcall.core.rule_specs import AUTO, BUILT_IN, Kind, Rule, Severity
 
+__all__ = ["AUTO", "BUILT_IN", "Kind", "Rule", "Severity"]  # everybody finds them here
 
-class Severity(StrEnum):
-    """How urgent a finding is; the order of the members is their weight."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-    @property
-    def weight(self) -> int:
-        """Position in the order, heavier is more severe."""
-        return list(Severity).index(self)
-
-
-class Kind(StrEnum):
-    """The kinds of finding, one rule each."""
-
-    LATE = "late"
-    MISSED = "missed"
-    FAILING = "failing"
-    STALE = "stale"
-    OVERRUNNING = "overrunning"
-    NO_PROGRESS = "no_progress"
-    ERRORS = "errors"
-
-
-class Auto(Enum):
-    """A threshold that follows from the job's own schedule or history."""
-
-    AUTO = "auto"
-
-
-AUTO = Auto.AUTO
-Threshold = timedelta | int | Auto
-
-# Thresholds are counts; all others are durations.
-COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS})
-WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING})
-MOST_TYPES = 32  # of errors that a rule names
-
-BUILT_IN: Mapping[str, Mapping[str, Any]] = {
-    "late": {"warning": "5m", "critical": "1h"},
-    "missed": {"critical": 1},
-    "failing": {"warning": 1, "critical": 3},
-    "stale": {"critical": "auto"},
-    "overrunning": {"warning": "auto"},
-    # Only who reports can be held to it: without a threshold a rule finds nothing.
-    "no_progress": {},
-    "errors": {},
-}
 DEFAULT_COOLDOWN = timedelta(hours=6)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One rule with its thresholds; a rule without thresholds finds nothing.
-
-    `types` are those of the errors that count, None for all; only the rule `errors` has some.
-    """
-
-    enabled: bool
-    thresholds: Mapping[Severity, Threshold]
-    types: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +30,15 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All that a job's spec says about findings, alerts and windows, defaults applied."""
+    """All that a job's spec says about findings, alerts and windows, defaults applied.
+
+    `heartbeat` is how often its pods are heard while all is well.
+    """
 
     rules: Mapping[Kind, Rule]
     alerts: Alerts
     window: windows.Wish | None = None
+    heartbeat: timedelta = tracking.DEFAULT_HEARTBEAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,26 +60,27 @@ def defaults(
 
     Raises errors.InvalidSpec.
     """
-    known = {Kind(name): _rule(Kind(name), raw, None) for name, raw in BUILT_IN.items()}
+    known = {Kind(name): rule_specs.read(Kind(name), raw, None) for name, raw in BUILT_IN.items()}
     for name, raw in (rules or {}).items():
-        kind = _kind(name)
-        known[kind] = _rule(kind, raw, known[kind])
+        kind = rule_specs.kind(name)
+        known[kind] = rule_specs.read(kind, raw, known[kind])
     return Defaults(rules=known, cooldown=cooldown, recovery_threshold=recovery_threshold)
 
 
 def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
-    """Read `rules`, `alerts` and `window` of a TrackedCronJob's spec.
+    """Read `rules`, `alerts`, `window` and the heartbeat of a TrackedCronJob's spec.
 
     Raises errors.InvalidSpec, naming the field and what to write instead.
     """
     rules = dict(installation.rules)
     for name, raw in (spec.get("rules") or {}).items():
-        kind = _kind(name)
-        rules[kind] = _rule(kind, raw, rules[kind])
+        kind = rule_specs.kind(name)
+        rules[kind] = rule_specs.read(kind, raw, rules[kind])
     return Policy(
         rules=rules,
         alerts=_alerts(spec.get("alerts") or {}, installation),
         window=windows.read(spec),
+        heartbeat=_heartbeat(spec.get("tracking") or {}),
     )
 
 
@@ -144,63 +89,19 @@ def _alerts(raw: Mapping[str, Any], installation: Defaults) -> Alerts:
     cooldown = raw.get("cooldown")
     return Alerts(
         channels=tuple(channels) if channels is not None else None,
-        cooldown=_duration("alerts.cooldown", cooldown) if cooldown else installation.cooldown,
+        cooldown=_cooldown(cooldown) if cooldown else installation.cooldown,
         recovery_threshold=raw.get("recoveryThreshold", installation.recovery_threshold),
         owner=raw.get("owner"),
         runbook_url=raw.get("runbookURL"),
     )
 
 
-def _kind(name: str) -> Kind:
-    try:
-        return Kind(name)
-    except ValueError:
-        known = ", ".join(Kind)
-        raise errors.InvalidSpec("InvalidRule", f"rules.{name}: known are {known}") from None
+def _heartbeat(raw: Mapping[str, Any]) -> timedelta:
+    said = raw.get("heartbeatInterval")
+    if not said:
+        return tracking.DEFAULT_HEARTBEAT
+    return rule_specs.duration("tracking.heartbeatInterval", said)
 
 
-def _rule(kind: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
-    thresholds = {
-        severity: _threshold(kind, severity, raw[severity])
-        for severity in Severity
-        if raw.get(severity) is not None
-    }
-    types = _types(raw.get("types")) if kind is Kind.ERRORS else None
-    if not thresholds and otherwise:
-        thresholds, types = dict(otherwise.thresholds), types or otherwise.types
-    enabled = raw.get("enabled", otherwise.enabled if otherwise else True)
-    return Rule(enabled=enabled, thresholds=thresholds, types=types)
-
-
-def _types(raw: object) -> frozenset[str] | None:
-    if raw is None:
-        return None
-    named = raw if isinstance(raw, list) else []
-    if not named or len(named) > MOST_TYPES or not all(isinstance(one, str) for one in named):
-        raise errors.InvalidSpec(
-            "InvalidRule", f"rules.errors.types: write a list of 1 to {MOST_TYPES} types of errors"
-        )
-    return frozenset(named)
-
-
-def _threshold(kind: Kind, severity: Severity, raw: object) -> Threshold:
-    field = f"rules.{kind}.{severity}"
-    if kind in COUNTED:
-        if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
-            raise errors.InvalidSpec("InvalidRule", f"{field}: write a whole number from 1 up")
-        return raw
-    if raw == AUTO.value and kind in WITH_AUTO:
-        return AUTO
-    return _duration(field, raw)
-
-
-def _duration(field: str, raw: object) -> timedelta:
-    try:
-        value = durations.parse(raw) if isinstance(raw, str) else None
-    except ValueError as error:
-        raise errors.InvalidSpec("InvalidDuration", f"{field}: {error}") from error
-    if not value:
-        raise errors.InvalidSpec(
-            "InvalidDuration", f"{field}: write a duration above zero, like 90s, 6h or 1h30m"
-        )
-    return value
+def _cooldown(raw: object) -> timedelta:
+    return rule_specs.duration("alerts.cooldown", raw)

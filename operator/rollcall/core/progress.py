@@ -64,6 +64,23 @@ def of(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Progress | None:
     )
 
 
+def counted(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Counters | None:
+    """Sum up the counters of a run: of each pod its result's, else its progress'.
+
+    None if its pods reported nothing at all.
+    """
+    standing = {pod.pod_uid for pod in results.counting(attempts)}
+    told = [one for one in heard if one.pod_uid in standing]
+    if not any(one.last_heartbeat_at or one.result for one in told):
+        return None
+    sums: dict[str, int | float] = {}
+    for one in told:
+        said = {**((one.progress and one.progress.counters) or {}), **(one.result_counters or {})}
+        for name, value in said.items():
+            sums[name] = sums.get(name, 0) + value
+    return sums
+
+
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None

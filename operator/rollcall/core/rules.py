@@ -1,209 +1,200 @@
 """Facts about a job, its policy and now: what is wrong, how badly, and when to look again.
 
-Each check returns a Check: a finding if the rule holds, and the next instant at which its answer
-can change by time alone. An execution that ends or a slot that becomes final asks for a new look by
-itself. A new job raises nothing before its first slot is final, `late` and `overrunning` excepted.
+Each rule returns a Check: a finding if it holds, and the next instant at which its answer can
+change by time alone. An execution that ends or a slot that becomes final asks for a new look by
+itself. A new job raises nothing before its first slot is final, rules about what has not started or
+goes on excepted.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
-from rollcall.core import durations, findings, report_rules, schedule, slots, streaks
-from rollcall.core.executions import Status, Trigger
+from rollcall.core import (
+    incidents,
+    report_rules,
+    run_rules,
+    slot_rules,
+    start_rules,
+    streaks,
+)
+from rollcall.core.executions import Status
 from rollcall.core.findings import NOTHING, Check, Facts
-from rollcall.core.policies import AUTO, Kind, Severity
+from rollcall.core.policies import Kind, Severity
 
-SHORTEST_STALE = timedelta(minutes=10)
-SHORTEST_OVERRUN = timedelta(hours=2)
-RUNS_FOR_A_TYPICAL_DURATION = 5
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How a kind is found; `holds` and `over` are its line in docs/reference/rules.md."""
+
+    find: Callable[[Facts], Check]
+    holds: str
+    over: str
+
+
+RULES: Mapping[Kind, Rule] = {
+    Kind.LATE: Rule(
+        find=start_rules.late,
+        holds="a run has not started so long after its slot; not while an earlier run goes on"
+        " under `Forbid`",
+        over="it starts, or the slot is final",
+    ),
+    Kind.CANNOT_START: Rule(
+        find=start_rules.cannot_start,
+        holds="a run waits so long for something that must be mended: its image, configuration,"
+        " volume or command, or a quota or policy that refuses its Job or pods; `unschedulable`:"
+        " for a node. A run that is queued does not wait",
+        over="it starts, or the slot is final",
+    ),
+    Kind.MISSED: Rule(
+        find=slot_rules.missed,
+        holds="so many slots in a row are final, and nothing ran",
+        over="a later slot runs, or any run succeeds",
+    ),
+    Kind.SKIPPED: Rule(
+        find=slot_rules.skipped,
+        holds="so many slots in a row were skipped, because an earlier run went on under `Forbid`",
+        over="a later slot runs",
+    ),
+    Kind.FAILING: Rule(
+        find=run_rules.failing,
+        holds="so many runs of slots failed without a success between them",
+        over="`alerts.recoveryThreshold` runs in a row succeed",
+    ),
+    Kind.FAILURE_RATE: Rule(
+        find=run_rules.failure_rate,
+        holds="so many percent of the runs of slots of the last `window` failed, of at least"
+        " `minExecutions` and at most the newest 2000 that failed or succeeded; not where all of"
+        " them failed in one row that `failing` has told",
+        over="a run succeeds, and it is fewer",
+    ),
+    Kind.STALE: Rule(
+        find=slot_rules.stale,
+        holds="no run succeeded for so long, since the last success, resumption or first slot",
+        over="a run succeeds",
+    ),
+    Kind.OVERRUNNING: Rule(
+        find=run_rules.overrunning,
+        holds="a run goes on for so long",
+        over="it ends",
+    ),
+    Kind.SLOW: Rule(
+        find=run_rules.slow,
+        holds="a run of a slot that succeeded took so long; `auto`: longer than the median of at"
+        " least 20 successes before it by 5 (normalised) median deviations, by half of it and by 30"
+        " seconds",
+        over="a run that succeeds takes less",
+    ),
+    Kind.TOO_FAST: Rule(
+        find=run_rules.too_fast,
+        holds="a run of a slot succeeded in less time than this",
+        over="a run that succeeds takes longer",
+    ),
+    Kind.SILENT: Rule(
+        find=report_rules.silent,
+        holds="a run goes on that was heard, and has not been heard for so long, at least four"
+        " heartbeats and a minute; only time in which reports could have been kept counts",
+        over="it is heard, or ends",
+    ),
+    Kind.NO_PROGRESS: Rule(
+        find=report_rules.no_progress,
+        holds="the numbers that a run reports stand still for so long, while it is heard",
+        over="they move, or the run ends",
+    ),
+    Kind.ERRORS: Rule(
+        find=report_rules.errors,
+        holds="a run reported so many errors, of `types` if some are named; one dead letter reaches"
+        " the lowest threshold",
+        over="a later run ends without",
+    ),
+    Kind.COUNTER: Rule(
+        find=report_rules.counter,
+        holds="so many of the `counters` of the newest run of a slot that succeeded are below"
+        " `min`, above `maxPercentOf` another, or absent",
+        over="a later run that succeeds is within, or is not heard",
+    ),
+    Kind.SUSPENDED: Rule(
+        find=slot_rules.suspended,
+        holds="the job is suspended for so long",
+        over="it is resumed",
+    ),
+}
 
 # Which open finding explains another one: the explained one is kept and shown, not notified.
 INHIBITED_BY: Mapping[Kind, frozenset[Kind]] = {
-    Kind.LATE: frozenset({Kind.MISSED}),
-    Kind.STALE: frozenset({Kind.LATE, Kind.MISSED, Kind.FAILING, Kind.OVERRUNNING}),
+    Kind.LATE: frozenset({Kind.CANNOT_START, Kind.MISSED}),
+    Kind.SKIPPED: frozenset({Kind.CANNOT_START, Kind.LATE, Kind.OVERRUNNING}),
+    Kind.FAILURE_RATE: frozenset({Kind.FAILING, Kind.MISSED}),
+    Kind.STALE: frozenset(
+        {Kind.CANNOT_START, Kind.LATE, Kind.MISSED, Kind.FAILING, Kind.OVERRUNNING}
+    ),
 }
 
 
 def check(facts: Facts) -> dict[Kind, Check]:
     """Answer every enabled rule."""
     return {
-        kind: rule(facts) if facts.policy.rules[kind].enabled else NOTHING
-        for kind, rule in _RULES.items()
+        kind: rule.find(facts) if facts.policy.rules[kind].enabled else NOTHING
+        for kind, rule in RULES.items()
     }
 
 
-def _late(facts: Facts) -> Check:
-    waiting = [
-        run.slot_at
-        for run in facts.open_runs
-        if run.trigger is Trigger.SCHEDULE and run.status is Status.PENDING
-    ]
-    if facts.unstarted:
-        waiting.append(facts.unstarted)
-    if not waiting or _blocked(facts):
-        return NOTHING
-    since = min(waiting)
-    waited = durations.text(facts.now - since)
-    reason, detail = _waiting_reason(facts, since)
-    return findings.by_duration(
-        facts,
-        Kind.LATE,
-        _limits(facts, Kind.LATE),
-        since=since,
-        reason=reason,
-        message=f"the slot of {_clock(since)} has not started for {waited}{detail}",
-        evidence={"slotTime": since.isoformat()},
-    )
+def recovered(incident: incidents.Incident, facts: Facts) -> bool:
+    """Whether an incident whose rule does not hold any more is over."""
+    if not facts.policy.rules[incident.kind].enabled:
+        return True
+    if incident.kind in {Kind.FAILING, Kind.FAILURE_RATE}:
+        is_row = incident.kind is Kind.FAILING
+        needed = facts.policy.alerts.recovery_threshold if is_row else 1
+        return streaks.successes_in_a_row(facts.recent) >= needed
+    if incident.kind is Kind.SILENT:
+        return not _still_silent(incident, facts)
+    return incident.kind is not Kind.CANNOT_START or not _still_waits(incident, facts)
 
 
-def _missed(facts: Facts) -> Check:
-    row = streaks.misses_in_a_row(facts.recent, facts.gaps)
-    if not row:
-        return NOTHING
-    what = "slot was missed" if row.count == 1 else "slots in a row were missed"
-    return findings.by_count(
-        facts,
-        Kind.MISSED,
-        row.count,
-        since=row.since,
-        reason=row.reason,
-        message=f"{row.count} {what}, the last at {_clock(row.last_at)}: {row.message}",
-        evidence={},
-        execution_id=row.execution_id,
-    )
+def inhibitor(
+    kind: Kind, current: Mapping[Kind, Severity], told: Collection[Kind] = ()
+) -> Kind | None:
+    """Return which problem explains this one.
 
-
-def _failing(facts: Facts) -> Check:
-    row = streaks.failures_in_a_row(facts.recent)
-    if not row:
-        return NOTHING
-    newest, oldest = row[0], row[-1]
-    what = "run failed" if len(row) == 1 else "runs in a row failed"
-    code = f" with exit code {newest.exit_code}" if newest.exit_code is not None else ""
-    return findings.by_count(
-        facts,
-        Kind.FAILING,
-        len(row),
-        since=oldest.ended_at or oldest.slot_at,
-        reason=newest.reason or "Failed",
-        message=f"{len(row)} {what}, the last ({newest.job_name}){code}: {newest.reason}",
-        evidence={"exitCode": newest.exit_code},
-        execution_id=newest.id,
-    )
-
-
-def _stale(facts: Facts) -> Check:
-    since = _active_without_success(facts)
-    if since is None:
-        return NOTHING
-    age = durations.text(facts.now - since)
-    last = _clock(facts.last_success_at) if facts.last_success_at else "never"
-    return findings.by_duration(
-        facts,
-        Kind.STALE,
-        _limits(facts, Kind.STALE),
-        since=since,
-        reason="NoSuccess",
-        message=f"no success for {age} (last success: {last})",
-        evidence={"lastSuccessTime": _iso(facts.last_success_at)},
-    )
-
-
-def _overrunning(facts: Facts) -> Check:
-    running = [run for run in facts.open_runs if run.status is Status.RUNNING and run.started_at]
-    if not running:
-        return NOTHING
-    longest = min(running, key=lambda run: run.started_at or facts.now)
-    since = longest.started_at or facts.now
-    age = durations.text(facts.now - since)
-    return findings.by_duration(
-        facts,
-        Kind.OVERRUNNING,
-        _limits(facts, Kind.OVERRUNNING),
-        since=since,
-        reason="StillRunning",
-        message=f"{longest.job_name} has been running for {age}",
-        evidence={"jobName": longest.job_name, "startTime": since.isoformat()},
-        execution_id=longest.id,
-    )
-
-
-_RULES = {
-    Kind.LATE: _late,
-    Kind.MISSED: _missed,
-    Kind.FAILING: _failing,
-    Kind.STALE: _stale,
-    Kind.OVERRUNNING: _overrunning,
-    Kind.NO_PROGRESS: report_rules.no_progress,
-    Kind.ERRORS: report_rules.errors,
-}
-
-
-def _limits(facts: Facts, kind: Kind) -> dict[Severity, timedelta]:
-    limits = {}
-    for severity, threshold in facts.policy.rules[kind].thresholds.items():
-        limit = _auto(facts, kind) if threshold is AUTO else threshold
-        if isinstance(limit, timedelta):
-            limits[severity] = limit
-    return limits
-
-
-def _auto(facts: Facts, kind: Kind) -> timedelta | None:
-    if kind is Kind.OVERRUNNING:
-        typical = facts.typical_duration
-        return max(SHORTEST_OVERRUN, 3 * typical) if typical else SHORTEST_OVERRUN
-    limits = (_limit_under(rhythm, facts) for rhythm in facts.rhythms)
-    return min((limit for limit in limits if limit), default=None)
-
-
-def _limit_under(rhythm: slots.Rhythm, facts: Facts) -> timedelta | None:
-    """Return after how long without success a schedule makes a job stale.
-
-    It speaks for the time in which it was in force alone: an edit makes nothing stale by itself,
-    and mends nothing.
+    `current` are all that the job has, and how bad; `told` those that somebody was told of. An info
+    is told to nobody by default, so it explains nothing that is worse than itself.
     """
-    gap = _longest_gap(rhythm.schedule, rhythm.time_zone, facts.now.date())
-    since = _active_without_success(facts)
-    if gap is None or since is None:
-        return None
-    due_at = max(since, rhythm.begin_at) + max(SHORTEST_STALE, 2 * gap)
-    counts = rhythm.end_at is None or due_at <= rhythm.end_at
-    return due_at - since if counts else None
-
-
-def _active_without_success(facts: Facts) -> datetime | None:
-    """Return since when a success could have come and did not; None if none was expected."""
-    if facts.suspended or facts.active_since is None or not facts.first_slot_final:
-        return None
-    return max(facts.active_since, facts.last_success_at or facts.active_since)
-
-
-@lru_cache(maxsize=4096)  # one entry per distinct schedule and day
-def _longest_gap(expression: str, zone: str, day: date) -> timedelta | None:
-    start = datetime.combine(day, datetime.min.time(), tzinfo=UTC)
-    return schedule.parse(expression, zone).longest_gap(start)
-
-
-def _blocked(facts: Facts) -> bool:
-    return facts.concurrency == "Forbid" and any(
-        run.status is Status.RUNNING for run in facts.open_runs
+    if kind is Kind.CANNOT_START and _late_tells_it(current, told):
+        return Kind.LATE
+    others = INHIBITED_BY.get(kind, frozenset()) & current.keys()
+    if kind is Kind.LATE and _late_tells_it(current, told):
+        others -= {Kind.CANNOT_START}
+    is_info = current[kind] is Severity.INFO
+    return next(
+        (one for one in sorted(others) if is_info or current[one] is not Severity.INFO), None
     )
 
 
-def _waiting_reason(facts: Facts, since: datetime) -> tuple[str, str]:
-    """Return the reason for which the slot's run waits, and how a sentence goes on with it."""
-    for run in facts.open_runs:
-        if run.slot_at == since and run.reason:
-            return run.reason, f": {run.reason}" + (f": {run.message}" if run.message else "")
-    if facts.obstacle and since == facts.unstarted:
-        return facts.obstacle.reason, f": {facts.obstacle.reason}: {facts.obstacle.message}"
-    return "NotStarted", ""
+def _late_tells_it(current: Mapping[Kind, Severity], told: Collection[Kind]) -> bool:
+    """Whether `late` was told before `cannot_start` and is as bad: both are about the same run."""
+    if Kind.LATE not in told or not {Kind.LATE, Kind.CANNOT_START} <= current.keys():
+        return False
+    return current[Kind.LATE].weight >= current[Kind.CANNOT_START].weight
 
 
-def _clock(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M UTC")
+def _still_waits(incident: incidents.Incident, facts: Facts) -> bool:
+    """Whether what could not start has neither started nor ended, whatever it waits for now."""
+    if incident.execution_id is None:
+        slot_at = facts.unstarted.isoformat() if facts.unstarted else None
+        return incident.evidence.get("slotTime") == slot_at
+    return any(
+        run.id == incident.execution_id and run.status is Status.PENDING for run in facts.recent
+    )
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+def _still_silent(incident: incidents.Incident, facts: Facts) -> bool:
+    """Whether a silent run goes on unheard, though we could not have heard it all the time."""
+    hearing = next(
+        (
+            facts.hearing.get(run.id)
+            for run in facts.open_runs
+            if run.id == incident.execution_id and run.status is Status.RUNNING
+        ),
+        None,
+    )
+    return hearing is not None and hearing.heard_at <= incident.opened_at

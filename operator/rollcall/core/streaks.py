@@ -1,4 +1,4 @@
-"""What happened several times in a row, newest first: failures, misses, successes."""
+"""What happened several times in a row, newest first, and how often of all times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,27 @@ class Misses:
     reason: str
     message: str
     execution_id: UUID | None  # of the newest that has a row
+    until_at: datetime | None  # the newest could be started until then, where it has a row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many of the runs of slots failed, and how many of them failed or succeeded."""
+
+    failed: int
+    total: int
+
+
+def tally(recent: Sequence[Execution], since: datetime) -> Tally:
+    """Count the runs of slots since then; those that neither failed nor succeeded are neutral."""
+    decided = [
+        run.status
+        for run in recent
+        if run.trigger is Trigger.SCHEDULE
+        and run.status in {Status.FAILED, Status.SUCCEEDED}
+        and run.slot_at > since
+    ]
+    return Tally(failed=decided.count(Status.FAILED), total=len(decided))
 
 
 def successes_in_a_row(recent: Sequence[Execution]) -> int:
@@ -48,6 +69,14 @@ def failures_in_a_row(recent: Sequence[Execution]) -> list[Execution]:
     return row
 
 
+def newest_failures(recent: Sequence[Execution]) -> list[Execution]:
+    """Return the newest row of failures, whether or not a success has ended it."""
+    for place, run in enumerate(recent):
+        if run.status is Status.FAILED and run.trigger is Trigger.SCHEDULE:
+            return failures_in_a_row(recent[place:])
+    return []
+
+
 def last_ran_at(recent: Sequence[Execution]) -> datetime | None:
     """Return the slot of the newest run that ends a row of misses: scheduled, or any success."""
     for run in recent:
@@ -74,7 +103,22 @@ def misses_in_a_row(recent: Sequence[Execution], gaps: Sequence[slots.Gap] = ())
         reason=reason or "NotStarted",
         message=message or "",
         execution_id=row[0].id if row else None,
+        until_at=row[0].ended_at if row else None,
     )
+
+
+def skips_in_a_row(recent: Sequence[Execution]) -> list[Execution]:
+    """Return the slots that were skipped since the last one that ran, newest first.
+
+    Everything else is neutral. A slot that waits for its pods has not run.
+    """
+    row = []
+    for run in recent:
+        if run.has_run and run.trigger is Trigger.SCHEDULE:
+            break
+        if run.status is Status.SKIPPED:
+            row.append(run)
+    return row
 
 
 def _is_later(at: datetime, ran_at: datetime | None) -> bool:

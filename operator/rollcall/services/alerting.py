@@ -11,7 +11,6 @@ from rollcall.core import (
     messages,
     policies,
     rules,
-    streaks,
 )
 from rollcall.services import ports
 
@@ -45,6 +44,15 @@ class Alerting:
         `before` are the job's open incidents.
         """
         found = {kind: check.finding for kind, check in checks.items() if check.finding}
+        lasting = {
+            kind: incident
+            for kind, incident in before.items()
+            if kind not in found and not rules.recovered(incident, facts)
+        }
+        current = {kind: one.severity for kind, one in (found | lasting).items()}
+        announced = {
+            kind for kind, one in before.items() if one.announced_at and not one.inhibited_by
+        }
         told = changed = False
         still_open = []
         for kind in policies.Kind:
@@ -52,14 +60,14 @@ class Alerting:
                 before.get(kind),
                 found.get(kind),
                 cronjob_id=job.id,
-                inhibited_by=_inhibitor(kind, found),
+                inhibited_by=rules.inhibitor(kind, current, announced) if kind in found else None,
                 alerts=facts.policy.alerts,
-                recovered=_has_recovered(kind, facts),
+                recovered=kind not in lasting,
                 now=facts.now,
             )
-            current = step.incident if step else before.get(kind)
-            if current and current.is_open:
-                still_open.append(current)
+            latest = step.incident if step else before.get(kind)
+            if latest and latest.is_open:
+                still_open.append(latest)
             if step:
                 changed = True
                 told |= await self._write(transaction, job, facts.policy.alerts, step, facts.recent)
@@ -128,20 +136,6 @@ class Alerting:
             severity=step.incident.severity,
             wanted=alerts.channels,
         )
-
-
-def _inhibitor(
-    kind: policies.Kind, found: Mapping[policies.Kind, findings.Finding]
-) -> policies.Kind | None:
-    candidates = sorted(rules.INHIBITED_BY.get(kind, frozenset()) & found.keys())
-    return candidates[0] if candidates else None
-
-
-def _has_recovered(kind: policies.Kind, facts: findings.Facts) -> bool:
-    if kind is not policies.Kind.FAILING:
-        return True
-    needed = facts.policy.alerts.recovery_threshold
-    return streaks.successes_in_a_row(facts.recent) >= needed
 
 
 def _run_of(

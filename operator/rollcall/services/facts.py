@@ -10,18 +10,22 @@ from rollcall.core import (
     executions,
     findings,
     policies,
-    rules,
+    report_rules,
+    run_rules,
     series,
     slots,
     streaks,
 )
-from rollcall.services import ports, reported
+from rollcall.services import ports, reported, timeline
 from rollcall.services.recent import Recent
 from rollcall.services.timeline import Timeline
 
 # How long a job usually takes moves slowly, and asking for it reads a thousand rows.
 _TYPICAL_FOR = 600.0  # seconds
+# One run more or less hardly changes a percentage of more than a hundred.
+_TALLY_FOR = 300.0
 _REMEMBERED = 20_000
+_RATE = policies.Kind.FAILURE_RATE
 
 Runs = Sequence[executions.Execution]
 
@@ -34,15 +38,38 @@ class Facts:
         self._typical: Recent[UUID, tuple[timedelta | None]] = Recent(
             lifetime=_TYPICAL_FOR, size=_REMEMBERED
         )
+        self._tallies: Recent[UUID, streaks.Tally] = Recent(lifetime=_TALLY_FOR, size=_REMEMBERED)
 
     async def learn(
         self, transaction: ports.Transaction, lines: Sequence[Timeline]
     ) -> list[Timeline]:
-        """Add how long runs usually take, to all jobs where one is running now."""
+        """Add how long runs usually take, and when they were heard, where one is running now.
+
+        And how often they fail, where they do and come too often for that to be among the recent.
+        """
         typical = await self._typical_durations(
             transaction, [line.row.job.id for line in lines if _is_running(line.recent)]
         )
-        return [replace(line, typical_duration=typical.get(line.row.job.id)) for line in lines]
+        long = [
+            run.id
+            for line in lines
+            for run in line.recent
+            if report_rules.can_be_silent(run, transaction.now)
+        ]
+        hearing = await transaction.reports.hearing(long) if long else {}
+        since = {
+            one.row.job.id: at for one in lines if (at := self._tallied_since(one, transaction.now))
+        }
+        tallies = await self._tallied(transaction, since)
+        return [
+            replace(
+                line,
+                typical_duration=typical.get(line.row.job.id),
+                tally=tallies.get(line.row.job.id),
+                hearing={run.id: hearing[run.id] for run in line.recent if run.id in hearing},
+            )
+            for line in lines
+        ]
 
     async def gather(
         self,
@@ -74,6 +101,9 @@ class Facts:
             active_since=slots.first_expected(line.revisions),
             first_slot_final=any(not run.is_open for run in recent),
             typical_duration=line.typical_duration,
+            tally=line.tally,
+            hearing=line.hearing,
+            suspended_since=_suspended_since(line, transaction.now),
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
             sight=line.sight,
@@ -87,11 +117,42 @@ class Facts:
         unknown = [one for one in cronjob_ids if one not in known]
         if not unknown:
             return known
-        enough = rules.RUNS_FOR_A_TYPICAL_DURATION
+        enough = run_rules.RUNS_FOR_A_TYPICAL_DURATION
         found = await transaction.history.typical_durations(unknown, enough)
         for cronjob_id in unknown:
             self._typical.put(cronjob_id, (found.get(cronjob_id),))
         return {**known, **found}
+
+    def _tallied_since(self, line: Timeline, now: datetime) -> datetime | None:
+        """Return since when runs are to be counted in the store; None if the recent ones tell."""
+        if len(line.recent) < timeline.RECENT or not _may_fail_often(line):
+            return None
+        rule = policies.read(line.row.job.policy, self._defaults).rules[_RATE]
+        since = now - rule.window if rule.enabled and rule.window else now
+        return since if line.recent[timeline.RECENT - 1].slot_at > since else None
+
+    async def _tallied(
+        self, transaction: ports.Transaction, since: Mapping[UUID, datetime]
+    ) -> Mapping[UUID, streaks.Tally]:
+        known = {one: tally for one in since if (tally := self._tallies.get(one))}
+        unknown = {one: at for one, at in since.items() if one not in known}
+        if not unknown:
+            return known
+        found = await transaction.history.tallies(unknown)
+        for cronjob_id in found:
+            self._tallies.put(cronjob_id, found[cronjob_id])
+        return {**known, **found}
+
+
+def _may_fail_often(line: Timeline) -> bool:
+    return _RATE in line.incidents or any(
+        run.status is executions.Status.FAILED for run in line.recent
+    )
+
+
+def _suspended_since(line: Timeline, now: datetime) -> datetime | None:
+    known = slots.suspensions(line.row.job.id, line.revisions, now)
+    return next((gap.from_at for gap in known if gap.until_at is None), None)
 
 
 def _is_running(recent: Runs) -> bool:

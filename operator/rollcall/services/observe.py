@@ -112,7 +112,7 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
     ]
     pods = await _keep_pods(transaction, [(one, before) for one, before, _ in found])
     changes = [
-        _change(one, before, pods[before.id], is_stored=is_stored)
+        _change(one, before, pods[before.id], transaction.now, is_stored=is_stored)
         for one, before, is_stored in found
     ]
     refused = await _save(transaction, [change for change in changes if change.is_news])
@@ -123,11 +123,14 @@ def _change(
     reading: _Reading,
     before: executions.Execution,
     pods: Sequence[executions.Attempt],
+    now: datetime,
     *,
     is_stored: bool,
 ) -> Change:
     known = _with_messages(pods, reading.pods)
     after = observations.observe(before, reading.job, known, reading.obstacle)
+    waiting_since = observations.waiting_since(before, after, now)
+    after = replace(after, waiting_since=waiting_since)
     return Change(
         job=reading.job,
         pods=known,

@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from rollcall.core import executions, findings, policies, report_rules, reporting
+from rollcall.core import (
+    executions,
+    findings,
+    policies,
+    progress,
+    report_rules,
+    reporting,
+)
 from rollcall.services import ports
 
-_ASKING = (policies.Kind.NO_PROGRESS, policies.Kind.ERRORS)
+_ASKING = (policies.Kind.NO_PROGRESS, policies.Kind.ERRORS, policies.Kind.COUNTER)
 
 
 async def gather(
@@ -24,7 +31,14 @@ async def gather(
     types = policy.rules[policies.Kind.ERRORS].types
     runs = {run.id: run for run in report_rules.news(recent)}
     runs |= {run.id: run for run in recent if run.status is executions.Status.RUNNING}
-    return {run.id: await _of(transaction, run, types) for run in runs.values()}
+    asks = _asks(policy.rules[policies.Kind.COUNTER])
+    counted = report_rules.counted(recent) if asks else None
+    if counted:
+        runs[counted.id] = counted
+    return {
+        run.id: await _of(transaction, run, types, is_counted=run is counted)
+        for run in runs.values()
+    }
 
 
 def _asks(rule: policies.Rule) -> bool:
@@ -32,16 +46,24 @@ def _asks(rule: policies.Rule) -> bool:
 
 
 async def _of(
-    transaction: ports.Transaction, run: executions.Execution, types: frozenset[str] | None
+    transaction: ports.Transaction,
+    run: executions.Execution,
+    types: frozenset[str] | None,
+    *,
+    is_counted: bool,
 ) -> findings.Reported:
     heard = await transaction.reports.of(run.id)
+    pods: Sequence[executions.Attempt] = ()
+    if is_counted or run.status is executions.Status.RUNNING:
+        pods = (await transaction.attempts.observe({run: ()}))[run.id]
     return findings.Reported(
-        moved_at=await _moved_at(transaction, run, heard),
+        moved_at=_moved_at(run, heard, pods),
         heard_at=max(
             (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
         ),
         errors=await _errors(transaction, run, heard, types),
         dead_letters=sum(one.dead_letters for one in heard),
+        counters=progress.counted(pods, heard) if is_counted else None,
     )
 
 
@@ -57,12 +79,13 @@ async def _errors(
     return sum(count for kind, count in counts.items() if kind in types)
 
 
-async def _moved_at(
-    transaction: ports.Transaction, run: executions.Execution, heard: Sequence[reporting.Heard]
+def _moved_at(
+    run: executions.Execution,
+    heard: Sequence[reporting.Heard],
+    pods: Sequence[executions.Attempt],
 ) -> datetime | None:
     """Return when the run last moved: a new pod of it is a move, too."""
     moved = [one.moved_at for one in heard if one.moved_at]
     if not moved or run.status is not executions.Status.RUNNING:
         return None
-    pods = (await transaction.attempts.observe({run: ()}))[run.id]
     return max([*moved, *(pod.started_at for pod in pods if pod.started_at)])

@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from rollcall.core import blindness, executions, incidents, policies, slots
+from rollcall.core import blindness, executions, findings, incidents, policies, slots, streaks
 from rollcall.services import ports
 
 RECENT = 100  # executions that judge and rules look back on
@@ -32,6 +33,8 @@ class Timeline:
     rows: Mapping[datetime, executions.Status | None]
     is_whole: bool  # False: more slots became final than one look takes
     typical_duration: timedelta | None = None  # of a run; where one is under way, if it is known
+    hearing: Mapping[UUID, findings.Hearing] = field(default_factory=dict)  # by run
+    tally: streaks.Tally | None = None  # where the recent runs do not tell how often runs fail
 
     @property
     def unjudged(self) -> list[slots.Slot]:

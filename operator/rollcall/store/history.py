@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import executions, slots
+from rollcall.core import executions, slots, streaks
 from rollcall.store import arrays, models, registry, run_rows
 
 _jobs = models.table(models.CronJob)
@@ -21,12 +21,14 @@ TYPICAL_RUNS = 100
 # each look read its whole history.
 TYPICAL_LOOKBACK = 1000
 TYPICAL_PERCENTILE = 0.95
+TALLIED_RUNS = 2000  # a minute schedule has 1,440 a day
 
 
 _JOB: sa.BindParameter[UUID] = sa.bindparam("cronjob_id")
 
 
 _WANTED = ("cronjob_id", "effective_from")
+_TALLIED = ("cronjob_id", "slot_at")
 
 
 def _revisions_since() -> sa.Select[Any]:
@@ -79,7 +81,32 @@ def typical(lookback: int = TYPICAL_LOOKBACK) -> sa.Select[Any]:
     return sa.select(wanted.c.id, duration.correlate(wanted).scalar_subquery().label("duration"))
 
 
+def tallied(at_most: int = TALLIED_RUNS) -> sa.Select[Any]:
+    """Build the query that counts how runs of slots ended, of each job at most so many."""
+    wanted = arrays.rows(_rows, _TALLIED)
+    counted = (executions.Status.FAILED.value, executions.Status.SUCCEEDED.value)
+    newest = (
+        sa.select(_rows.c.status)
+        .where(
+            _rows.c.cronjob_id == wanted.c.cronjob_id,
+            _rows.c.slot_at > wanted.c.slot_at,
+            _rows.c.trigger == executions.Trigger.SCHEDULE.value,
+            _rows.c.status.in_(counted),
+        )
+        .order_by(_rows.c.slot_at.desc(), _rows.c.id.desc())
+        .limit(at_most)
+        .lateral("newest")
+    )
+    failed = sa.func.count().filter(newest.c.status == executions.Status.FAILED.value)
+    return (
+        sa.select(wanted.c.cronjob_id, failed.label("failed"), sa.func.count().label("total"))
+        .join_from(wanted, newest, sa.true())
+        .group_by(wanted.c.cronjob_id)
+    )
+
+
 # Built once: building a statement costs more than running it.
+_TALLIES = tallied()
 _REVISIONS = _revisions_since()
 _TYPICAL = typical()
 _SLOTS = sa.select(_rows.c.slot_at).where(
@@ -131,6 +158,12 @@ class History:
         parameters = {"ids": list(cronjob_ids), "at_least": at_least}
         rows = await self.connection.execute(_TYPICAL, parameters)
         return {row.id: row.duration for row in rows}
+
+    async def tallies(self, since: Mapping[UUID, datetime]) -> Mapping[UUID, streaks.Tally]:
+        """Count how the runs of slots ended; of each job at most the newest TALLIED_RUNS."""
+        wanted = [{"cronjob_id": one, "slot_at": at} for one, at in since.items()]
+        rows = await self.connection.execute(_TALLIES, arrays.parameters(wanted, _TALLIED))
+        return {row.cronjob_id: streaks.Tally(failed=row.failed, total=row.total) for row in rows}
 
     async def open_jobs(self, cluster: str) -> Sequence[executions.Execution]:
         """Return all open executions of this cluster, for the comparison with a full list."""

@@ -170,6 +170,7 @@ _CHANGING = (
     "started_at",
     "ended_at",
     "attempts",
+    "waiting_since",
 )
 _GIVEN = ("slot_at", "id", "cronjob_id", "trigger", *_CHANGING)
 # The state machine's table, staying the same included.

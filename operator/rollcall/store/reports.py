@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import executions, reporting
+from rollcall.core import executions, findings, reporting
 from rollcall.services import ports
 from rollcall.store import heard, letters_reported, models, report_items, reported
 
@@ -72,6 +72,27 @@ _LAST = sa.select(_newest).where(
 )
 
 
+_jobs = models.table(models.CronJob)
+_clusters = models.table(models.Cluster)
+_HEARING = (
+    sa.select(
+        _pods.c.execution_id,
+        sa.func.min(_pods.c.last_heartbeat_at).label("heard_at"),
+        _clusters.c.kept_since,
+        _clusters.c.kept_through,
+    )
+    .join(_jobs, _jobs.c.id == _pods.c.cronjob_id)
+    .join(_clusters, _clusters.c.cluster == _jobs.c.cluster)
+    .where(
+        _pods.c.execution_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
+        _pods.c.ended_at.is_(None),
+        _pods.c.final_at.is_(None),
+        _pods.c.last_heartbeat_at.is_not(None),
+    )
+    .group_by(_pods.c.execution_id, _clusters.c.kept_since, _clusters.c.kept_through)
+)
+
+
 @dataclass(slots=True)
 class Reports:
     """`ports.Reports` on one connection."""
@@ -101,6 +122,16 @@ class Reports:
         """Return what each pod of an execution reported, oldest pod first."""
         rows = await self.connection.execute(_OF_EXECUTION, {"execution_id": execution_id})
         return [_heard(row) for row in rows.mappings()]
+
+    async def hearing(self, execution_ids: Sequence[UUID]) -> Mapping[UUID, findings.Hearing]:
+        """Return of each execution when the longest unheard of its pods that go on was heard."""
+        rows = await self.connection.execute(_HEARING, {"ids": list(execution_ids)})
+        return {
+            row.execution_id: findings.Hearing(
+                heard_at=row.heard_at, since=row.kept_since, through=row.kept_through
+            )
+            for row in rows
+        }
 
     async def error_types(self, execution_id: UUID) -> Mapping[str, int]:
         """Count the kept errors of an execution by type."""

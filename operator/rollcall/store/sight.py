@@ -1,4 +1,4 @@
-"""Until when a cluster was seen, and what its jobs say of their health while it is not."""
+"""Until when a cluster was seen and heard, and what its jobs say while it is not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import health
+from rollcall.core import health, report_rules
 from rollcall.store import models
 
 _clusters = models.table(models.Cluster)
@@ -26,8 +26,23 @@ def _mark() -> sa.Executable:
     ).returning(_clusters.c.observed_through)
 
 
+def _kept() -> sa.Executable:
+    """Extend the time in which reports were kept, or begin it anew after a break."""
+    statement = insert(_clusters)
+    now = statement.excluded.kept_through
+    has_gone_on = _clusters.c.kept_through >= now - sa.literal(report_rules.KEPT_FOR)
+    return statement.on_conflict_do_update(
+        index_elements=[_clusters.c.cluster],
+        set_={
+            "kept_since": sa.case((has_gone_on, _clusters.c.kept_since), else_=now),
+            "kept_through": sa.func.greatest(_clusters.c.kept_through, now),
+        },
+    )
+
+
 # Built once: building a statement costs more than running it.
 _MARK = _mark()
+_KEPT = _kept()
 _OF_CLUSTER = sa.and_(_jobs.c.cluster == sa.bindparam("of"), _jobs.c.deleted_at.is_(None))
 _DIM = (
     sa.update(_jobs)
@@ -54,6 +69,11 @@ class Sight:
         values = {"cluster": cluster, "observed_through": through}
         stands: datetime | None = (await self.connection.execute(_MARK, values)).scalar_one()
         return stands
+
+    async def kept_reports(self, cluster: str) -> None:
+        """Keep that reports are kept now; after a break they are so from now on."""
+        values = {"cluster": cluster, "kept_since": self.now, "kept_through": self.now}
+        await self.connection.execute(_KEPT, values)
 
     async def dim(self, cluster: str) -> Sequence[UUID]:
         """Set the health of jobs that have no incident to Unknown; returns those that changed."""

@@ -1,12 +1,14 @@
 """Who is given what: one function per process role, and nothing else."""
 
+import asyncio
+
 import uvicorn
 
 from rollcall import config
 from rollcall.api import app
 from rollcall.cluster import client, lookup, tokens
 from rollcall.metrics import names, server
-from rollcall.services import ingest
+from rollcall.services import canary, ingest
 from rollcall.store import engine
 from rollcall.wiring import lifecycle
 
@@ -63,9 +65,12 @@ async def api(settings: config.Settings) -> None:
             port=settings.health_port, registry=metrics.registry, live=_fine, ready=_fine
         )
         await health.start()
+        singing = asyncio.create_task(canary.sing(store, settings.cluster), name="canary")
         try:
             await _uvicorn(settings, reports).serve()
         finally:
+            singing.cancel()
+            await asyncio.wait([singing])
             await reports.close()
             await health.close()
             await store.close()

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rollcall.core import slots
+from rollcall.core import policies, slots
 from rollcall.core.executions import Status
 from support import builders
 from support.stories import CRONJOB, DAY, HOUR, MINUTE, SECOND, SLOT_AT, Story
@@ -142,8 +142,11 @@ async def test_a_late_slot_says_what_keeps_it_from_starting(story: Story) -> Non
         )
     ]
     await story.look(SLOT_AT + FIVE)
-    [incident] = (await story.open()).values()
-    assert (incident.kind.value, incident.reason) == ("late", "QuotaExceeded")
+    incident = (await story.open())[policies.Kind.LATE]
+    assert (incident.reason, incident.inhibited_by) == (
+        "QuotaExceeded",
+        policies.Kind.CANNOT_START,
+    )
     assert "exceeded quota: few-jobs" in incident.message
 
 

@@ -176,3 +176,18 @@ async def test_a_success_that_turns_out_to_be_partial_was_none(story: Story) -> 
     await sees(story, pod, job_uid="job-1", job_name="report-1", **times, **end)
     await story.look(SLOT_AT + HOUR + 2 * MINUTE)
     assert (await story.row()).state.last_success_at == SLOT_AT + MINUTE
+
+
+async def test_a_success_without_the_rows_that_it_should_have_is_an_incident(story: Story) -> None:
+    bound = {"name": "rows", "min": 1}
+    await begins(story, counter={"warning": 1, "counters": [bound]})
+    result = reporting.Result(
+        seq=1, at=SLOT_AT, result=reporting.Verdict.SUCCEEDED, counters={"rows": 0}
+    )
+    await reports(story, 1, result)
+    assert await story.open() == {}
+    await story.succeeds(0)
+    found = (await story.open())[Kind.COUNTER]
+    assert found.message == "report-0 succeeded, and rows is 0, below 1"
+    await story.succeeds(1)
+    assert await open_one(story, Kind.COUNTER) is None

@@ -32,7 +32,7 @@ async def test_of_more_than_ten_missed_slots_the_rest_is_one_gap_that_the_rule_c
     assert (gap.from_at, gap.until_at, gap.status, gap.count) == (first, last, "missed", 4)
     missed = (await story.open())[policies.Kind.MISSED]
     assert missed.evidence["count"] == 14
-    assert missed.message.startswith("14 slots in a row were missed, the last at 2026-03-02 12:13")
+    assert missed.message.startswith("14 runs in a row did not start, the last of 2026-03-02 12:13")
 
 
 async def test_a_series_told_in_one_look_is_the_same_as_told_slot_by_slot(story: Story) -> None:

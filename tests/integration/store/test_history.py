@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from rollcall.core import streaks
 from rollcall.core.executions import Status, Trigger
 from rollcall.store import engine, history
 from support import builders
@@ -133,3 +134,32 @@ async def test_open_executions_are_those_of_the_cluster(store: engine.Database) 
             await unit.ledger.save(row)
 
         assert await unit.history.open_jobs(builders.CLUSTER) == [pending, running]
+
+
+async def test_failures_are_tallied_over_each_jobs_own_time(
+    store: engine.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = builders.job("other")
+    async with store.transaction() as unit:
+        await unit.registry.register(JOB)
+        await unit.registry.register(other)
+        for minute in range(8):
+            at = builders.SLOT_AT - minute * MINUTE
+            status = Status.FAILED if minute % 4 == 0 else Status.SUCCEEDED
+            await unit.ledger.save(builders.execution(JOB, slot_at=at, status=status))
+        partial = builders.SLOT_AT - MINUTE / 2
+        await unit.ledger.save(builders.execution(JOB, slot_at=partial, status=Status.PARTIAL))
+        await unit.ledger.save(
+            builders.execution(
+                JOB,
+                slot_at=builders.SLOT_AT,
+                status=Status.FAILED,
+                trigger=Trigger.MANUAL,
+            )
+        )
+        wide = {JOB.id: builders.SLOT_AT - 8 * MINUTE, other.id: builders.SLOT_AT - 8 * MINUTE}
+        assert await unit.history.tallies(wide) == {JOB.id: streaks.Tally(failed=2, total=8)}
+        narrow = {JOB.id: builders.SLOT_AT - 4 * MINUTE}
+        assert await unit.history.tallies(narrow) == {JOB.id: streaks.Tally(failed=1, total=4)}
+        monkeypatch.setattr(history, "_TALLIES", history.tallied(at_most=3))
+        assert await unit.history.tallies(wide) == {JOB.id: streaks.Tally(failed=1, total=3)}

@@ -257,7 +257,7 @@ async def test_a_channel_without_its_secret_is_still_told(world: World) -> None:
         pytest.param(
             WEBHOOK | {"kinds": ["odd"]},
             "InvalidChannel",
-            "kinds: odd: known are late, missed, failing, stale, overrunning, no_progress, errors",
+            f"kinds: odd: known are {', '.join(policies.Kind)}",
             id="kind",
         ),
         pytest.param(

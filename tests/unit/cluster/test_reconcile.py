@@ -145,6 +145,12 @@ async def test_that_a_job_wants_windows_is_kept_with_its_row(
     assert "window" not in world.cronjob["spec"]
 
 
+async def test_how_often_a_job_is_heard_is_kept_with_its_row(world: World) -> None:
+    world.wish(tracked(tracking={"heartbeatInterval": "1m", "sidecar": "Auto"}))
+    await world.settle()
+    assert world.store.rows[ID].job.policy["tracking"] == {"heartbeatInterval": "1m"}
+
+
 async def test_doing_it_again_writes_and_reads_nothing(world: World) -> None:
     await settled(world)
     world.kube.reads.clear()

@@ -200,10 +200,11 @@ def test_why_a_job_has_no_sidecar_stands_in_status_and_condition() -> None:
     ("rules", "deaf"),
     [
         ({"errors": {"warning": 1}, "late": {"warning": "1m"}}, "errors"),
+        ({"silent": {"critical": "2m"}}, "silent"),
         ({"no_progress": {"info": "1h"}, "errors": {"warning": 1}}, "no_progress, errors"),
         ({"errors": {"warning": 1, "enabled": False}, "no_progress": {"enabled": True}}, ""),
     ],
-    ids=["one", "both", "none"],
+    ids=["one", "another", "both", "none"],
 )
 def test_rules_that_find_nothing_without_reports_are_named(
     rules: dict[str, Any], deaf: str

@@ -238,3 +238,17 @@ def test_every_step_is_in_the_table_and_repeating_it_changes_nothing(
         assert after.status is run.status or after.status in executions.TRANSITIONS[run.status]
         assert observations.observe(after, seen, pods, obstacle) == after
         run = after
+
+
+def test_how_long_a_run_waits_counts_from_when_its_reason_was_first_seen() -> None:
+    before = builders.execution()
+    later, much_later = (builders.SLOT_AT + timedelta(minutes=number) for number in (1, 2))
+    pulling = replace(before, reason="ImagePullBackOff")
+    assert observations.waiting_since(before, before, later) is None
+    assert observations.waiting_since(before, pulling, later) == later
+    waiting = replace(pulling, waiting_since=later)
+    assert observations.waiting_since(waiting, waiting, much_later) == later
+    elsewhere = replace(waiting, reason="Unschedulable")
+    assert observations.waiting_since(waiting, elsewhere, much_later) == much_later
+    for status in (Status.QUEUED, Status.RUNNING, Status.FAILED):
+        assert observations.waiting_since(waiting, replace(waiting, status=status), later) is None

@@ -63,6 +63,32 @@ def test_a_lowered_severity_is_kept_and_not_told() -> None:
     assert said(step) == (Transition.CHANGED, False, "WithinCooldown")
 
 
+def failed(code: int, how: str | None, count: int) -> findings.Finding:
+    evidence = {"exitCode": code, "exitClass": how, "count": count}
+    return builders.finding(evidence=evidence)
+
+
+def test_a_program_that_is_killed_where_it_failed_before_is_told_once_and_another_code_is_not() -> (
+    None
+):
+    before = builders.step(found=failed(1, None, 1)).incident
+    assert said(decide(before, failed(2, None, 2))) == (None, False, "WithinCooldown")
+    step = decide(before, failed(137, "SIGKILL", 2))
+    assert said(step) == (Transition.CHANGED, True, "NewReason")
+    assert step
+    assert said(decide(step.incident, failed(1, None, 3))) == (None, False, "WithinCooldown")
+    assert said(decide(step.incident, failed(137, "SIGKILL", 3))) == (
+        None,
+        False,
+        "WithinCooldown",
+    )
+    assert said(decide(step.incident, failed(139, "SIGSEGV", 3))) == (
+        Transition.CHANGED,
+        True,
+        "NewReason",
+    )
+
+
 def test_a_new_reason_is_told_once() -> None:
     step = decide(opened(), builders.finding(reason="OOMKilled"))
     assert said(step) == (Transition.CHANGED, True, "NewReason")

@@ -72,7 +72,7 @@ def test_alerts_are_read() -> None:
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
-        ({"rules": {"slow": {}}}, "InvalidRule", "rules.slow: known are"),
+        ({"rules": {"retrying": {}}}, "InvalidRule", "rules.retrying: known are"),
         ({"rules": {"missed": {"critical": 0}}}, "InvalidRule", "rules.missed.critical"),
         ({"rules": {"missed": {"critical": True}}}, "InvalidRule", "whole number"),
         ({"rules": {"failing": {"warning": "1h"}}}, "InvalidRule", "whole number"),
@@ -84,11 +84,21 @@ def test_alerts_are_read() -> None:
         ({"rules": {"errors": {"types": []}}}, "InvalidRule", "rules.errors.types"),
         ({"rules": {"errors": {"types": "timeout"}}}, "InvalidRule", "write a list"),
         ({"window": {"max": "often"}}, "InvalidDuration", "window.max"),
+        ({"rules": {"failure_rate": {"info": 101}}}, "InvalidRule", "from 1 to 100"),
+        ({"rules": {"failure_rate": {"info": True}}}, "InvalidRule", "from 1 to 100"),
+        ({"rules": {"failure_rate": {"window": "day"}}}, "InvalidDuration", "rate.window"),
+        ({"rules": {"failure_rate": {"minExecutions": 0}}}, "InvalidRule", "minExecutions"),
+        (
+            {"rules": {"cannot_start": {"unschedulable": {"info": 5}}}},
+            "InvalidDuration",
+            "unschedulable.info",
+        ),
     ],
     ids=[
         "unknown rule", "zero", "a boolean", "a duration as count", "auto without meaning",
         "a number as duration", "zero duration", "absurdly long", "words", "no type of error",
-        "a type without a list", "a window",
+        "a type without a list", "a window", "more than all", "a boolean percentage",
+        "a window in words", "fewer than one run", "a node that comes after five",
     ],
 )  # fmt: skip
 def test_a_wrong_policy_names_the_field(spec: dict[str, Any], reason: str, words: str) -> None:
@@ -99,3 +109,20 @@ def test_a_wrong_policy_names_the_field(spec: dict[str, Any], reason: str, words
 
 def test_severities_have_an_order() -> None:
     assert [one.weight for one in (Severity.INFO, Severity.WARNING, Severity.CRITICAL)] == [0, 1, 2]
+
+
+def test_what_a_rule_does_not_say_is_as_the_installation_says() -> None:
+    ours = policies.defaults({"failure_rate": {"window": "7d", "minExecutions": 3}})
+    rule = policies.read({}, ours).rules[Kind.FAILURE_RATE]
+    assert rule.thresholds == {Severity.WARNING: 20}
+    assert (rule.window, rule.least) == (timedelta(days=7), 3)
+    own = {"rules": {"failure_rate": {"critical": 50, "minExecutions": 2}}}
+    rule = policies.read(own, ours).rules[Kind.FAILURE_RATE]
+    assert rule.thresholds == {Severity.CRITICAL: 50}
+    assert (rule.window, rule.least) == (timedelta(days=7), 2)
+
+
+def test_the_heartbeat_is_that_of_the_spec() -> None:
+    assert policies.read({}, BUILT_IN).heartbeat == timedelta(seconds=15)
+    own = {"tracking": {"heartbeatInterval": "1m30s"}}
+    assert policies.read(own, BUILT_IN).heartbeat == timedelta(seconds=90)

@@ -1,11 +1,12 @@
 """What programs report, held against the job's rules."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from rollcall.core import executions, findings, policies, rules
+from rollcall.core import executions, findings, policies, report_rules, rules
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.findings import Reported
 from rollcall.core.policies import Kind, Severity
@@ -19,11 +20,27 @@ RULES = {
 }
 
 
-def facts(*told: tuple[executions.Execution, Reported], rules: object = RULES) -> findings.Facts:
+def hearing(
+    run: executions.Execution,
+    *,
+    heard: timedelta,
+    since: timedelta = timedelta(hours=9),
+    through: timedelta = timedelta(0),
+    **changes: Any,  # noqa: ANN401 - fields of a policy
+) -> findings.Facts:
+    """Build the facts of a run that was heard so long ago; reports were kept since and through."""
+    given = facts((run, Reported()), rules=changes.pop("rules", None), **changes)
+    known = findings.Hearing(heard_at=AT - heard, since=AT - since, through=AT - through)
+    return replace(given, hearing={run.id: known})
+
+
+def facts(
+    *told: tuple[executions.Execution, Reported], rules: object = RULES, **spec: object
+) -> findings.Facts:
     """Build the facts of a job whose runs, newest first, reported so."""
     return findings.Facts(
         now=AT,
-        policy=policies.read({"rules": rules}, policies.defaults()),
+        policy=policies.read({"rules": rules, **spec}, policies.defaults()),
         rhythms=(),
         concurrency="Forbid",
         suspended=False,
@@ -155,3 +172,100 @@ def test_errors_of_a_run_by_hand_alarm_nobody() -> None:
 def test_without_a_threshold_nothing_is_found_and_no_look_is_asked_for(kind: Kind) -> None:
     told = Reported(moved_at=AT - 600 * MINUTE, heard_at=AT, errors=1000, dead_letters=1)
     assert rules.check(facts((run(), told), rules={}))[kind] == findings.NOTHING
+
+
+def test_a_run_that_is_not_heard_any_more_is_silent() -> None:
+    going = run()
+    given = hearing(going, heard=5 * MINUTE)
+    finding = rules.check(given)[Kind.SILENT].finding
+    assert finding
+    assert (finding.severity, finding.reason) == (Severity.WARNING, "NotHeard")
+    assert finding.message == f"{going.job_name} is running and has not been heard for 5m"
+    assert finding.execution_id == going.id
+    assert again(Kind.SILENT, given) == MINUTE
+    early = hearing(going, heard=4 * MINUTE)
+    assert (found(Kind.SILENT, early), again(Kind.SILENT, early)) == (None, MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("since", "through"),
+    [
+        (timedelta(minutes=4), timedelta(0)),
+        (timedelta(hours=9), timedelta(seconds=90)),
+        (timedelta(0), timedelta(0)),
+    ],
+    ids=["the api came back later", "the api went meanwhile", "the api has just come back"],
+)
+def test_time_in_which_nobody_could_be_heard_does_not_count(
+    since: timedelta, through: timedelta
+) -> None:
+    assert (
+        found(Kind.SILENT, hearing(run(), heard=6 * MINUTE, since=since, through=through)) is None
+    )
+
+
+def test_a_run_that_has_just_started_is_asked_for_when_it_can_be_silent() -> None:
+    young = run(started_at=AT - MINUTE / 2)
+    assert not report_rules.can_be_silent(young, AT)
+    assert again(Kind.SILENT, facts((young, Reported()))) == 4.5 * MINUTE
+    old = replace(young, started_at=AT - MINUTE)
+    assert report_rules.can_be_silent(old, AT)
+    assert again(Kind.SILENT, facts((old, Reported()))) is None
+    assert report_rules.can_be_silent(replace(young, started_at=None), AT)
+
+
+def test_where_no_api_says_that_it_keeps_reports_nobody_is_silent() -> None:
+    given = hearing(run(), heard=60 * MINUTE)
+    (known,) = given.hearing.values()
+    for unknown in (replace(known, since=None), replace(known, through=None)):
+        deaf = replace(given, hearing=dict.fromkeys(given.hearing, unknown))
+        assert rules.check(deaf)[Kind.SILENT] == findings.NOTHING
+
+
+def test_four_heartbeats_and_a_minute_are_always_allowed() -> None:
+    asked = {"silent": {"warning": "10s"}}
+    short, long = {"heartbeatInterval": "5s"}, {"heartbeatInterval": "10m"}
+    second = timedelta(seconds=1)
+    for tracking, allowed in ((short, MINUTE), (long, 40 * MINUTE)):
+        heard = hearing(run(), heard=allowed - second, rules=asked, tracking=tracking)
+        assert found(Kind.SILENT, heard) is None
+        silent = hearing(run(), heard=allowed, rules=asked, tracking=tracking)
+        assert found(Kind.SILENT, silent) is not None
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.SUCCEEDED])
+def test_only_running_runs_are_silent(status: Status) -> None:
+    assert rules.check(hearing(run(status), heard=60 * MINUTE))[Kind.SILENT] == findings.NOTHING
+
+
+def test_silence_is_over_when_the_run_is_heard_or_ends_and_not_when_the_api_goes() -> None:
+    going = run()
+    given = hearing(going, heard=5 * MINUTE)
+    finding = rules.check(given)[Kind.SILENT].finding
+    assert finding
+    incident = builders.step(found=finding, now=AT).incident
+    away = hearing(going, heard=5 * MINUTE, through=4 * MINUTE)
+    assert found(Kind.SILENT, away) is None
+    assert not rules.recovered(incident, away)
+    assert rules.recovered(incident, hearing(going, heard=-MINUTE))
+    assert rules.recovered(incident, replace(given, hearing={}))
+    ended = [replace(going, status=Status.FAILED)]
+    assert rules.recovered(incident, replace(given, recent=ended))
+
+
+def test_the_rules_that_a_job_itself_wants_reports_for_are_named() -> None:
+    asked = {
+        "late": {"warning": "1m"},
+        "silent": {"warning": "2m"},
+        "no_progress": {"enabled": True},
+        "errors": {"critical": 1, "enabled": False},
+        "counter": {"info": 1},
+    }
+    assert report_rules.named(asked) == [Kind.SILENT, Kind.COUNTER]
+
+
+def test_without_a_limit_nobody_is_silent() -> None:
+    given = hearing(run(), heard=60 * MINUTE)
+    none = policies.Rule(enabled=True, thresholds={})
+    policy = replace(given.policy, rules={**given.policy.rules, Kind.SILENT: none})
+    assert rules.check(replace(given, policy=policy))[Kind.SILENT] == findings.NOTHING

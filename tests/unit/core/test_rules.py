@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import blindness, causes, executions, findings, policies, rules, slots
+from rollcall.core import (
+    blindness,
+    causes,
+    executions,
+    findings,
+    incidents,
+    policies,
+    rule_specs,
+    rules,
+    slots,
+)
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.policies import Kind, Severity
 from support import builders
@@ -81,7 +91,8 @@ def test_a_late_job_says_which_quota_keeps_its_pods_out() -> None:
     assert finding
     assert finding.reason == "QuotaExceeded"
     assert finding.message == (
-        f"the slot of 2026-03-02 11:00 UTC has not started for 1h: QuotaExceeded: {quota}"
+        "the run of 2026-03-02 11:00 UTC has not started for 1h:"
+        " the namespace's quota pods is used up: 0 of 0 pods (1 more wanted)"
     )
 
 
@@ -185,7 +196,9 @@ def test_a_late_slot_without_a_job_says_what_keeps_it_from_starting() -> None:
     finding = rules.check(facts(unstarted=AT - HOUR, obstacle=why))[Kind.LATE].finding
     assert finding
     assert finding.reason == "QuotaExceeded"
-    assert finding.message.endswith("for 1h: QuotaExceeded: exceeded quota: few-jobs")
+    assert finding.message.endswith(
+        "for 1h: a quota of the namespace is used up: exceeded quota: few-jobs"
+    )
 
 
 def test_a_limit_that_was_reached_while_we_were_blind_counts_later() -> None:
@@ -211,9 +224,187 @@ def test_slots_that_only_a_gap_tells_count_as_missed() -> None:
     assert finding
     assert finding.evidence["count"] == 30
     assert finding.reason == "QuotaExceeded"
-    assert finding.message.startswith("30 slots in a row were missed, the last at 2026-03-02 11:00")
+    assert finding.message.startswith(
+        "30 runs in a row did not start, the last of 2026-03-02 11:00"
+    )
     unknown = replace(gap, status="unknown")
     assert rules.check(facts(gaps=[unknown]))[Kind.MISSED].finding is None
     assert rules.check(facts(gaps=[gap]))[Kind.MISSED].finding is not None
     ran = run(0, Status.SUCCEEDED)
     assert rules.check(facts(ran, gaps=[gap]))[Kind.MISSED].finding is None
+
+
+def ended(took: timedelta, hours_ago: int = 0, **changes: Any) -> executions.Execution:  # noqa: ANN401 - fields of an execution
+    """Build a success that took so long."""
+    at = AT - hours_ago * HOUR
+    times = {"started_at": at, "ended_at": at + took}
+    return run(hours_ago, Status.SUCCEEDED, **times | changes)
+
+
+def incident(kind: Kind, **changes: object) -> incidents.Incident:
+    return builders.step(kind=kind, **changes).incident
+
+
+def policy(**named: object) -> policies.Policy:
+    return policies.read({"rules": named}, policies.defaults())
+
+
+def test_every_kind_has_a_rule_a_default_and_a_word_on_how_it_ends() -> None:
+    assert set(rules.RULES) == set(Kind) == set(rule_specs.BUILT_IN)
+    assert all(rule.holds and rule.over for rule in rules.RULES.values())
+
+
+def test_what_explains_another_is_not_explained_by_it_in_the_end() -> None:
+    def explained_by(kind: Kind) -> set[Kind]:
+        direct = rules.INHIBITED_BY.get(kind, frozenset())
+        return set(direct).union(*(explained_by(one) for one in direct))
+
+    assert [kind for kind in Kind if kind in explained_by(kind)] == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_rule_can_be_turned_off(kind: Kind) -> None:
+    off = policies.read({"rules": {kind: {"enabled": False}}}, policies.defaults())
+    given = facts(run(), suspended_since=AT - 1000 * HOUR, unstarted=AT - HOUR, policy=off)
+    assert rules.check(given)[kind] == findings.NOTHING
+    assert rules.recovered(incident(kind), given)
+
+
+def test_a_missed_slot_says_until_when_it_could_have_started() -> None:
+    quota = "exceeded quota: few, requested: count/jobs.batch=1, used: count/jobs.batch=10,"
+    row = run(1, Status.MISSED, reason="QuotaExceeded", ended_at=AT)
+    finding = rules.check(facts(replace(row, message=f"{quota} limited: count/jobs.batch=10")))[
+        Kind.MISSED
+    ].finding
+    assert finding
+    assert finding.message == (
+        "the run of 2026-03-02 11:00 UTC did not start: the namespace's quota few is used up:"
+        " 10 of 10 Jobs (1 more wanted); it could have started until 2026-03-02 12:00 UTC"
+    )
+    without = rules.check(facts(replace(row, ended_at=None)))[Kind.MISSED].finding
+    assert without
+    assert without.message.endswith(
+        "did not start: a quota of the namespace is used up: nothing ran"
+    )
+
+
+def skips(count: int, *before: executions.Execution) -> findings.Facts:
+    holder = run(count, Status.RUNNING)
+    rows = [
+        run(number, Status.SKIPPED, message="report-1 was still running") for number in range(count)
+    ]
+    return facts(*rows, holder, *before, concurrency="Forbid")
+
+
+def test_slots_that_are_skipped_again_and_again_are_found_until_one_runs() -> None:
+    assert found(Kind.SKIPPED, skips(2)) is None
+    finding = rules.check(skips(3))[Kind.SKIPPED].finding
+    assert finding
+    assert (finding.severity, finding.since) == (Severity.WARNING, AT - 2 * HOUR)
+    assert finding.message == (
+        "3 slots in a row were skipped, the last at 2026-03-02 12:00 UTC:"
+        " report-1 was still running"
+    )
+    given = skips(3)
+    later = [run(0, Status.SUCCEEDED), *given.recent]
+    assert found(Kind.SKIPPED, replace(given, recent=later)) is None
+    by_hand = [run(0, Status.SUCCEEDED, trigger=Trigger.MANUAL), *given.recent]
+    assert found(Kind.SKIPPED, replace(given, recent=by_hand)) is not None
+
+
+def test_one_skipped_slot_is_enough_for_who_wants_to_know() -> None:
+    given = replace(skips(1), policy=policy(skipped={"info": 1}))
+    finding = rules.check(given)[Kind.SKIPPED].finding
+    assert finding
+    assert finding.message.startswith("a slot was skipped, the last at 2026-03-02 12:00 UTC: ")
+
+
+def test_a_run_that_waits_for_its_pods_keeps_slots_out_and_ends_no_row() -> None:
+    waiting = run(3, Status.PENDING)
+    rows = [run(0, Status.SKIPPED), run(1, Status.SKIPPED), run(2, Status.MISSED), waiting]
+    assert found(Kind.SKIPPED, facts(*rows, run(4, Status.SKIPPED))) is not None
+    assert (
+        found(Kind.SKIPPED, facts(*rows, run(4, Status.SUCCEEDED), run(5, Status.SKIPPED))) is None
+    )
+
+
+def test_a_suspension_is_found_only_where_the_job_asks_for_it() -> None:
+    given = facts(suspended=True, suspended_since=AT - 47 * HOUR)
+    assert rules.check(given)[Kind.SUSPENDED] == findings.NOTHING
+    asked = replace(given, policy=policy(suspended={"warning": "2d"}))
+    assert found(Kind.SUSPENDED, asked) is None
+    assert again(Kind.SUSPENDED, asked) == HOUR
+    finding = rules.check(replace(asked, now=AT + HOUR))[Kind.SUSPENDED].finding
+    assert finding
+    assert finding.message == ("suspended for 2d, since 2026-02-28 13:00 UTC: no slot is started")
+    resumed = replace(asked, suspended=False, suspended_since=None, now=AT + HOUR)
+    assert rules.check(resumed)[Kind.SUSPENDED] == findings.NOTHING
+
+
+HASTY = policy(too_fast={"warning": "1m", "critical": "2s"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "severity"),
+    [(1, Severity.CRITICAL), (2, Severity.WARNING), (59, Severity.WARNING), (60, None)],
+)
+def test_a_success_in_no_time_is_found(seconds: int, severity: Severity | None) -> None:
+    given = facts(ended(timedelta(seconds=seconds)), policy=HASTY)
+    assert found(Kind.TOO_FAST, given) == ((severity, "Duration") if severity else None)
+
+
+def test_a_fast_success_says_how_fast_it_was() -> None:
+    fast = ended(timedelta(seconds=3))
+    finding = rules.check(facts(fast, policy=HASTY))[Kind.TOO_FAST].finding
+    assert finding
+    assert finding.message == f"{fast.job_name} succeeded after 3s, in less than 1m"
+    assert finding.execution_id == fast.id
+
+
+def test_only_successes_of_slots_are_too_fast_and_any_normal_one_ends_it() -> None:
+    fast = ended(timedelta(seconds=3), 2)
+    failed, gone = run(1), run(1, Status.SUCCEEDED, started_at=None)
+    by_hand = ended(timedelta(seconds=3), trigger=Trigger.MANUAL)
+    assert found(Kind.TOO_FAST, facts(by_hand, failed, gone, policy=HASTY)) is None
+    assert found(Kind.TOO_FAST, facts(by_hand, failed, gone, fast, policy=HASTY)) is not None
+    normal = ended(HOUR, trigger=Trigger.MANUAL)
+    assert found(Kind.TOO_FAST, facts(normal, fast, policy=HASTY)) is None
+
+
+def test_failing_is_over_after_as_many_successes_as_the_job_wants() -> None:
+    twice = policies.read({"alerts": {"recoveryThreshold": 2}}, policies.defaults())
+    once = facts(run(0, Status.SUCCEEDED), run(1), policy=twice)
+    assert not rules.recovered(incident(Kind.FAILING), once)
+    assert rules.recovered(incident(Kind.LATE), once)
+    both = replace(once, recent=[run(0, Status.SUCCEEDED), run(1, Status.SUCCEEDED)])
+    assert rules.recovered(incident(Kind.FAILING), both)
+
+
+def test_an_info_explains_nothing_that_is_worse_than_itself() -> None:
+    both = {Kind.FAILING: Severity.INFO, Kind.STALE: Severity.CRITICAL}
+    assert rules.inhibitor(Kind.STALE, both) is None
+    assert rules.inhibitor(Kind.STALE, both | {Kind.STALE: Severity.INFO}) is Kind.FAILING
+    assert rules.inhibitor(Kind.STALE, both | {Kind.LATE: Severity.WARNING}) is Kind.LATE
+    assert rules.inhibitor(Kind.FAILING, both) is None
+
+
+@pytest.mark.parametrize(
+    ("late", "cannot_start", "told", "explained"),
+    [
+        ("warning", "critical", set(), {Kind.LATE: Kind.CANNOT_START, Kind.CANNOT_START: None}),
+        ("warning", "warning", {Kind.LATE}, {Kind.LATE: None, Kind.CANNOT_START: Kind.LATE}),
+        (
+            "warning",
+            "critical",
+            {Kind.LATE},
+            {Kind.LATE: Kind.CANNOT_START, Kind.CANNOT_START: None},
+        ),
+    ],
+    ids=["found at once", "late was told first", "it becomes worse"],
+)
+def test_of_late_and_cannot_start_one_is_told(
+    late: str, cannot_start: str, told: set[Kind], explained: dict[Kind, Kind | None]
+) -> None:
+    both = {Kind.LATE: Severity(late), Kind.CANNOT_START: Severity(cannot_start)}
+    assert {kind: rules.inhibitor(kind, both, told) for kind in both} == explained
+    assert rules.inhibitor(Kind.LATE, {Kind.LATE: Severity.WARNING}, told) is None

@@ -213,8 +213,8 @@ def test_escaped_text_is_cut_between_characters(text: str, limit: int) -> None:
 
 def test_a_payload_of_a_later_version_is_still_shown() -> None:
     body = payload() | {"type": "incident.escalated"}
-    body["incident"] |= {"kind": "silent", "severity": "fatal", "openedAt": "yesterday"}
-    assert header(slack.render(body)) == "⚪ FATAL: shop/backup silent"
+    body["incident"] |= {"kind": "odd", "severity": "fatal", "openedAt": "yesterday"}
+    assert header(slack.render(body)) == "⚪ FATAL: shop/backup odd"
 
 
 def test_an_address_is_required() -> None:
@@ -227,3 +227,7 @@ def test_a_wrong_address_is_refused_without_repeating_it() -> None:
         channel.read({"webhookURL": "hooks.slack.com/services/T0/B0/secret"})
     assert "secret" not in str(refused.value)
     assert refused.value.reason == "InvalidURL"
+
+
+def test_every_kind_of_problem_has_words() -> None:
+    assert slack.KINDS.keys() == set(policies.Kind)

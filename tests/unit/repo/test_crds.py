@@ -12,12 +12,14 @@ import pytest
 
 from rollcall.cluster import channel_specs, paths
 from rollcall.core import (
+    counters,
     durations,
     health,
     names,
     policies,
     reporting,
     routing,
+    rule_specs,
     tracking,
     windows,
 )
@@ -80,20 +82,28 @@ def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
     rules = definitions.part("trackedcronjobs", "spec", "rules")["properties"]
     assert rules.keys() == set(policies.Kind)
     for kind, rule in rules.items():
-        more = {"types"} if kind == policies.Kind.ERRORS else set()
+        more = rule_specs.MORE.get(policies.Kind(kind), frozenset())
         assert rule["properties"].keys() == {"enabled", *policies.Severity} | more, kind
         for severity in policies.Severity:
             threshold = rule["properties"][severity]
-            counted = policies.Kind(kind) in policies.COUNTED
+            counted = policies.Kind(kind) in rule_specs.COUNTED | rule_specs.PERCENT
             assert threshold["type"] == ("integer" if counted else "string"), kind
             auto = "'auto'" in str(threshold.get("x-kubernetes-validations"))
-            assert auto == (policies.Kind(kind) in policies.WITH_AUTO), kind
+            assert auto == (policies.Kind(kind) in rule_specs.WITH_AUTO), kind
 
 
 def test_types_of_errors_have_the_bounds_that_the_code_has() -> None:
     types = definitions.part("trackedcronjobs", "spec", "rules", "errors", "types")
-    assert types["maxItems"] == policies.MOST_TYPES
+    assert types["maxItems"] == rule_specs.MOST_TYPES
     assert types["items"]["maxLength"] == reporting.LONGEST_TYPE
+
+
+def test_as_many_counters_can_be_named_as_the_code_reads() -> None:
+    listed = definitions.part("trackedcronjobs", "spec", "rules", "counter", "counters")
+    assert listed["maxItems"] == counters.MOST
+    assert f"{{0,{listed['items']['properties']['name']['maxLength'] - 1}}}" in (
+        reporting.COUNTER_NAME
+    )
 
 
 def test_windows_are_for_runs_that_come_one_at_a_time() -> None:

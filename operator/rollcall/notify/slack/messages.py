@@ -36,6 +36,14 @@ KINDS: Mapping[str, str] = {
     "overrunning": "is running for too long",
     "no_progress": "makes no progress",
     "errors": "reports errors",
+    "skipped": "is skipped again and again",
+    "suspended": "is suspended for long",
+    "too_fast": "ended suspiciously fast",
+    "cannot_start": "cannot start",
+    "failure_rate": "fails often",
+    "slow": "was slow",
+    "silent": "is not heard any more",
+    "counter": "reports odd numbers",
 }
 
 Payload = Mapping[str, Any]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from rollcall.core import dead_letters, reporting, windows
+from rollcall.core import dead_letters, findings, reporting, windows
 from rollcall.services.ports.values import AuditEntry, DeadLetter, Identity, OpenWindow
 
 
@@ -20,6 +20,12 @@ class Reports(Protocol):
 
     async def of(self, execution_id: UUID) -> Sequence[reporting.Heard]:
         """Return what each pod of an execution reported, oldest pod first."""
+
+    async def hearing(self, execution_ids: Sequence[UUID]) -> Mapping[UUID, findings.Hearing]:
+        """Return when the pods of executions that go on were heard last.
+
+        Executions are left out of which no pod goes on that was heard and has not said goodbye.
+        """
 
     async def error_types(self, execution_id: UUID) -> Mapping[str, int]:
         """Count the kept errors of an execution by type."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from rollcall.core import executions, slots
+from rollcall.core import executions, slots, streaks
 from rollcall.services.ports.values import Identity, SlotKey, Started, Story
 
 
@@ -56,6 +56,12 @@ class History(Protocol):
         self, cronjob_ids: Collection[UUID], at_least: int
     ) -> Mapping[UUID, timedelta | None]:
         """Return of each job the p95 of its newest 100 succeeded runs, None for too few."""
+
+    async def tallies(self, since: Mapping[UUID, datetime]) -> Mapping[UUID, streaks.Tally]:
+        """Count how the runs of slots of these jobs ended, each since its own time.
+
+        Of a job that has very many the newest are counted; one without any is left out.
+        """
 
     async def open_jobs(self, cluster: str) -> Sequence[executions.Execution]:
         """Return all open executions of this cluster, for the comparison with a full list."""

@@ -85,6 +85,9 @@ class Sight(Protocol):
     async def mark(self, cluster: str, through: datetime | None) -> datetime | None:
         """Keep until when the cluster was seen, never an earlier time; returns what stands."""
 
+    async def kept_reports(self, cluster: str) -> None:
+        """Keep that reports are kept now; after a break they are so from now on."""
+
     async def dim(self, cluster: str) -> Sequence[UUID]:
         """Set the health of jobs that have no incident to Unknown; returns those that changed."""
 

@@ -26,7 +26,7 @@ class TrackedJob:
     namespace: str
     name: str
     group: str | None
-    policy: Mapping[str, Any]  # `rules`, `alerts` and `window` of the spec, as written
+    policy: Mapping[str, Any]  # of the spec, as written, what `policies.read` reads
     created_at: datetime
 
 

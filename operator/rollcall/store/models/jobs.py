@@ -18,12 +18,14 @@ from rollcall.store.models import base
 
 
 class Cluster(base.Base):
-    """Until when a cluster was seen, by the database's clock."""
+    """Until when a cluster was seen and its reports kept, by the database's clock."""
 
     __tablename__ = "clusters"
 
     cluster: Mapped[str] = mapped_column(primary_key=True)
     observed_through: Mapped[datetime | None]
+    kept_since: Mapped[datetime | None]
+    kept_through: Mapped[datetime | None]
 
 
 class CronJob(base.Base):

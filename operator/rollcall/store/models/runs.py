@@ -103,6 +103,7 @@ class Execution(base.Base):
     ended_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    waiting_since: Mapped[datetime | None]
 
 
 _NUMBER = f"BETWEEN 0 AND {reporting.LARGEST_NUMBER}"
