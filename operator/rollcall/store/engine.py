@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.services import ports
 from rollcall.store import (
+    alerts,
     attempts,
     audit,
     connections,
@@ -83,6 +84,7 @@ class Transaction:
     audit: ports.Audit
     letters: letters.Pages
     listing: listing.Listing
+    alerts: alerts.Alerts
     numbers: statistics.Numbers
 
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
@@ -185,5 +187,6 @@ class Database:
             audit=audit.Audit(connection),
             letters=letters.Pages(connection),
             listing=listing.Listing(connection),
+            alerts=alerts.Alerts(connection),
             numbers=statistics.Numbers(connection, now),
         )

@@ -68,7 +68,7 @@ async def read_open(
 ) -> list[incidents.Incident]:
     """Read the open incidents of these jobs."""
     rows = await connection.execute(_OPEN_OF, {"ids": list(cronjob_ids)})
-    return [_incident(row) for row in rows]
+    return [incident_of(row) for row in rows]
 
 
 def _opening(incident: incidents.Incident) -> sa.Executable:
@@ -134,7 +134,8 @@ def _columns(incident: incidents.Incident) -> dict[str, Any]:
     }
 
 
-def _incident(row: sa.Row[Any]) -> incidents.Incident:
+def incident_of(row: sa.Row[Any]) -> incidents.Incident:
+    """Read a row of `incidents`."""
     return incidents.Incident(
         id=row.id,
         cronjob_id=row.cronjob_id,

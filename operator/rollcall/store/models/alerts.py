@@ -34,6 +34,7 @@ class Incident(base.Base):
             postgresql_where=text("resolved_at IS NULL"),
         ),
         Index("incidents_history_idx", "cronjob_id", text("opened_at DESC")),
+        Index("incidents_opened_idx", text("opened_at DESC"), text("id DESC")),
         base.one_of("kind", policies.Kind),
         base.one_of("severity", policies.Severity),
         CheckConstraint("version >= 1", name="version"),
