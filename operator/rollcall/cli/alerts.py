@@ -1,4 +1,4 @@
-"""`rollcall alerts …`: problems of jobs, who was told of them, and why or why not."""
+"""`rollcall alerts …`: problems of jobs, who was told of them, and what people do about them."""
 
 import argparse
 import asyncio
@@ -6,19 +6,21 @@ import functools
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from rollcall import config
-from rollcall.cli import arguments, database, output
-from rollcall.core import errors, incidents, policies, standing
-from rollcall.services import alerts
+from rollcall.cli import actors, alert_acts, alert_stats, arguments, database, output
+from rollcall.core import acts, errors, incidents, policies, standing
+from rollcall.services import alerts, ports
 from rollcall.store import engine
 
 _EXAMPLE = """examples, in a pod of the operator:
   rollcall alerts list --status open
   rollcall alerts list -n shop --kind missed --severity critical --since 7d
-  rollcall alerts show 019cab2e-5d63-8a0c-9d1f-0b6f5a3c2e11"""
+  rollcall alerts show 019cab2e-5d63-8a0c-9d1f-0b6f5a3c2e11
+  rollcall alerts ack 019cab2e-5d63-8a0c-9d1f-0b6f5a3c2e11 --by ada --reason 'disk is full'
+  rollcall alerts stats --since 7d
+  rollcall alerts resolve --all -n shop --by ada --reason 'outage is over' --dry-run"""
 _STATUSES = {"open": True, "resolved": False}
 _NOTHING = ("no alerts",)
 _LONGEST_LINE = 120  # of a message in the table
@@ -26,21 +28,23 @@ _LONGEST_LINE = 120  # of a message in the table
 
 def add_parser(add: arguments.Add) -> None:
     """Add the commands to the command line's parser."""
-    about = "show problems of jobs, who was told of them and why or why not"
+    about = "show problems of jobs, who was told of them, and do something about them"
     parser = arguments.command(add, "alerts", about, _EXAMPLE)
     actions = parser.add_subparsers(dest="alerts_command", required=True, metavar="ACTION")
     command = functools.partial(arguments.command, actions.add_parser)
     _add_list(command("list", "list open and past alerts, newest first, a page at a time"))
     show = command("show", "show one with its steps and messages")
     arguments.add_id(show, "an alert")
+    alert_stats.add(command("stats", "say in numbers what became of alerts and their messages"))
+    alert_acts.add_parsers(command)
     for action in actions.choices.values():
         arguments.add_output(action)
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     arguments.add_job(parser)
-    _add_choice(parser, "--kind", policies.Kind)
-    _add_choice(parser, "--severity", policies.Severity)
+    arguments.add_words(parser, "kind", policies.Kind)
+    arguments.add_words(parser, "severity", policies.Severity)
     parser.add_argument("--status", choices=_STATUSES, help="open or resolved (default both)")
     parser.add_argument(
         "--since", type=arguments.duration, metavar="DURATION",
@@ -49,16 +53,11 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     arguments.add_pages(parser)
 
 
-def _add_choice(parser: argparse.ArgumentParser, name: str, values: type[StrEnum]) -> None:
-    parser.add_argument(
-        name, action="append", default=[], metavar=name.removeprefix("--").upper(),
-        choices=[value.value for value in values],
-        help="one of " + ", ".join(values) + "; may be given several times",
-    )  # fmt: skip
-
-
 def run(options: argparse.Namespace, settings: config.Settings, now: datetime) -> None:
-    """Print what was asked for; raises errors.NotFound, InvalidSpec, StoreUnavailable."""
+    """Do and print what was asked for.
+
+    Raises errors.NotFound, Conflict, InvalidSpec, StoreUnavailable.
+    """
     output.show(asyncio.run(_answer(options, settings, now)))
 
 
@@ -68,7 +67,11 @@ async def _answer(
     async with database.opened(settings) as store:
         if options.alerts_command == "list":
             return await _list(store, options, settings, now)
-        return await _show(store, options, settings)
+        if options.alerts_command == "show":
+            return await _show(store, options, settings)
+        if options.alerts_command == "stats":
+            return await alert_stats.answer(store, options, settings, now)
+        return await alert_acts.answer(store, options, settings)
 
 
 async def _list(
@@ -95,15 +98,24 @@ async def _list(
 async def _show(
     store: engine.Database, options: argparse.Namespace, settings: config.Settings
 ) -> Sequence[str]:
-    whole = await store.run(lambda unit: unit.alerts.find(settings.cluster, options.id))
+    async def read(
+        unit: engine.Transaction,
+    ) -> tuple[alerts.Whole | None, Sequence[ports.AuditEntry]]:
+        found = await unit.alerts.find(settings.cluster, options.id)
+        return found, await unit.audit.of(acts.target(options.id)) if found else ()
+
+    whole, done = await store.run(read)
     if whole is None:
         raise errors.NotFound(f"there is no alert {options.id}")
     fields = _as_json(whole.listed, settings)
-    if options.output == "json":
-        steps = [_step_as_json(one) for one in whole.steps]
-        sent = [_sent_as_json(one) for one in whole.sent]
-        return output.as_json(fields | {"steps": steps, "messages": sent})
-    return list(_told(fields, whole))
+    if options.output == "text":
+        return list(_told(fields, whole, done))
+    parts = {
+        "steps": [_step_as_json(one) for one in whole.steps],
+        "messages": [_sent_as_json(one) for one in whole.sent],
+        "acts": [actors.as_json(one) for one in done],
+    }
+    return output.as_json(fields | parts)
 
 
 def _table_of(page: alerts.Page) -> Iterator[str]:
@@ -126,7 +138,9 @@ def _cells(incident: incidents.Incident) -> list[str]:
     ]
 
 
-def _told(fields: dict[str, Any], whole: alerts.Whole) -> Iterator[str]:
+def _told(
+    fields: dict[str, Any], whole: alerts.Whole, done: Sequence[ports.AuditEntry]
+) -> Iterator[str]:
     rows = [(name, _text(value)) for name, value in fields.items() if value is not None]
     yield from output.aligned(rows)
     yield from ("", "steps")
@@ -144,6 +158,7 @@ def _told(fields: dict[str, Any], whole: alerts.Whole) -> Iterator[str]:
                 for one in whole.sent
             ]
         )
+    yield from actors.told(done)
 
 
 def _verdict(step: alerts.PastStep) -> str:
@@ -158,7 +173,8 @@ def _outcome(sent: alerts.Sent) -> str:
         parts.append(f"next try {output.utc(sent.next_at)}")
     if sent.attempts:
         parts.append(f"{sent.attempts} tries" if sent.attempts > 1 else "1 try")
-    return ", ".join(parts) + (f": {sent.error}" if sent.error else "")
+    why = sent.suppressed_by or sent.error
+    return ", ".join(parts) + (f": {why}" if why else "")
 
 
 def _text(value: object) -> str:
@@ -168,9 +184,10 @@ def _text(value: object) -> str:
 
 
 def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
-    incident = item.incident
+    incident, acknowledged = item.incident, item.incident.acknowledged
     wanted = policies.read(item.policy, settings.defaults).alerts
     remind_at = incidents.remind_at(incident, wanted) if incident.is_open else None
+    escalate_at = incidents.escalate_at(incident, wanted) if incident.is_open else None
     return {
         "id": str(incident.id),
         "namespace": item.namespace,
@@ -187,7 +204,14 @@ def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
         "announcedAt": _utc(incident.announced_at),
         "notifiedAt": _utc(incident.notified_at),
         "nextReminderAt": _utc(remind_at),
+        "nextEscalationAt": _utc(escalate_at),
+        "escalated": incident.escalated,
         "inhibitedBy": incident.inhibited_by and incident.inhibited_by.value,
+        "silencedBy": incident.silenced_by,
+        "acknowledgedAt": _utc(acknowledged.at) if acknowledged else None,
+        "acknowledgedBy": acknowledged.by if acknowledged else None,
+        "acknowledgeReason": acknowledged.reason if acknowledged else None,
+        "falseAlarm": incident.false_alarm,
         "suppressed": incident.suppressed,
     }
 
@@ -214,6 +238,7 @@ def _sent_as_json(sent: alerts.Sent) -> dict[str, Any]:
         "nextTryAt": output.utc(sent.next_at) if sent.status == "pending" else None,
         "deliveredAt": _utc(sent.delivered_at),
         "error": sent.error,
+        "suppressedBy": sent.suppressed_by,
     }
 
 

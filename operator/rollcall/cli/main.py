@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollcall import __version__, clock, config
-from rollcall.cli import alerts, arguments, dead_letters, executions, logs, schedule
+from rollcall.cli import alerts, arguments, dead_letters, executions, logs, schedule, silences
 from rollcall.core import errors
 
 PROGRAM = "rollcall"
@@ -51,6 +51,8 @@ def _run(options: argparse.Namespace) -> None:
             executions.run(options, settings, clock.now())
         case "alerts":
             alerts.run(options, settings, clock.now())
+        case "silences":
+            silences.run(options, settings, clock.now())
         case "dead-letters":
             dead_letters.run(options, settings)
         case _:
@@ -98,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_db(command("db", "look after the database"))
     executions.add_parser(add)
     alerts.add_parser(add)
+    silences.add_parser(add)
     dead_letters.add_parser(add)
     schedule.add_parser(add)
     return parser

@@ -6,9 +6,11 @@ from rollcall.core.incidents import Incident
 
 
 class Standing(StrEnum):
-    """What lists show of an incident; who is quiet about an open one comes first."""
+    """What lists show of an incident: why nobody is told more of an open one, before that."""
 
+    ACKNOWLEDGED = "acknowledged"
     INHIBITED = "inhibited"
+    SILENCED = "silenced"
     OPEN = "open"
     RESOLVED = "resolved"
 
@@ -17,4 +19,8 @@ def of(incident: Incident) -> Standing:
     """Say how it stands."""
     if not incident.is_open:
         return Standing.RESOLVED
-    return Standing.INHIBITED if incident.inhibited_by else Standing.OPEN
+    if incident.acknowledged:
+        return Standing.ACKNOWLEDGED
+    if incident.inhibited_by:
+        return Standing.INHIBITED
+    return Standing.SILENCED if incident.silenced_by else Standing.OPEN

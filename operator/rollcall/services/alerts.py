@@ -19,6 +19,7 @@ class Choice:
     severities: frozenset[policies.Severity] = frozenset()
     is_open: bool | None = None
     since: datetime | None = None  # opened, or still open
+    opened_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,13 @@ class Sent:
 
     channel: str
     type: str
-    status: str  # pending, delivered or dead
+    status: str  # pending, delivered, dead or suppressed
     attempts: int
     created_at: datetime
     next_at: datetime  # when it is tried next, while it is pending
     delivered_at: datetime | None
     error: str | None
+    suppressed_by: str | None  # why it was not sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

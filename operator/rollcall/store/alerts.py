@@ -41,7 +41,7 @@ class Alerts:
 
         Raises errors.InvalidSpec for a cursor that no page ended with.
         """
-        query = _LISTED.where(*_conditions(choice))
+        query = _LISTED.where(*conditions(choice))
         if cursor:
             after = cursors.decode(cursor)
             query = query.where(
@@ -68,27 +68,30 @@ class Alerts:
         )
 
 
-def _conditions(choice: alerts.Choice) -> list[sa.ColumnElement[bool]]:
-    conditions = [_jobs.c.cluster == choice.cluster]
+def conditions(choice: alerts.Choice) -> list[sa.ColumnElement[bool]]:
+    """Return what is true of the chosen incidents and their jobs."""
+    found = [_jobs.c.cluster == choice.cluster]
     if choice.namespace is not None:
-        conditions.append(_jobs.c.namespace == choice.namespace)
+        found.append(_jobs.c.namespace == choice.namespace)
     if choice.cronjob is not None:
-        conditions.append(_jobs.c.name == choice.cronjob)
+        found.append(_jobs.c.name == choice.cronjob)
     if choice.kinds:
-        conditions.append(_rows.c.kind.in_(sorted(choice.kinds)))
+        found.append(_rows.c.kind.in_(sorted(choice.kinds)))
     if choice.severities:
-        conditions.append(_rows.c.severity.in_(sorted(choice.severities)))
-    return conditions + _by_time(choice)
+        found.append(_rows.c.severity.in_(sorted(choice.severities)))
+    return found + _by_time(choice)
 
 
 def _by_time(choice: alerts.Choice) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+    found: list[sa.ColumnElement[bool]] = []
     is_open = _rows.c.resolved_at.is_(None)
     if choice.is_open is not None:
-        conditions.append(is_open if choice.is_open else ~is_open)
+        found.append(is_open if choice.is_open else ~is_open)
     if choice.since is not None:
-        conditions.append(sa.or_(_rows.c.opened_at >= choice.since, is_open))
-    return conditions
+        found.append(sa.or_(_rows.c.opened_at >= choice.since, is_open))
+    if choice.opened_since is not None:
+        found.append(_rows.c.opened_at >= choice.opened_since)
+    return found
 
 
 def _listed(row: sa.Row[Any]) -> alerts.Listed:
@@ -122,6 +125,7 @@ def _message(row: sa.Row[Any]) -> alerts.Sent:
         next_at=row.next_at,
         delivered_at=row.delivered_at,
         error=row.last_error,
+        suppressed_by=row.suppressed_by,
     )
 
 

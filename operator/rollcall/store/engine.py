@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.services import ports
 from rollcall.store import (
+    alert_numbers,
     alerts,
     attempts,
     audit,
@@ -37,6 +38,7 @@ from rollcall.store import (
     reports,
     schedule,
     sight,
+    silences,
     statistics,
     summaries,
     windows,
@@ -76,6 +78,7 @@ class Transaction:
     gaps: ports.Gaps
     incidents: ports.Incidents
     outbox: ports.Outbox
+    silences: ports.Silences
     sight: ports.Sight
     neighbours: ports.Neighbours
     reports: ports.Reports
@@ -85,6 +88,8 @@ class Transaction:
     letters: letters.Pages
     listing: listing.Listing
     alerts: alerts.Alerts
+    alert_numbers: alert_numbers.AlertNumbers
+    silence_pages: silences.Pages
     numbers: statistics.Numbers
 
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
@@ -179,6 +184,7 @@ class Database:
             gaps=gaps.Gaps(connection),
             incidents=incidents.Incidents(connection),
             outbox=outbox.Outbox(connection, now),
+            silences=silences.Silences(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),
             reports=reports.Reports(connection, now),
@@ -188,5 +194,7 @@ class Database:
             letters=letters.Pages(connection),
             listing=listing.Listing(connection),
             alerts=alerts.Alerts(connection),
+            alert_numbers=alert_numbers.AlertNumbers(connection),
+            silence_pages=silences.Pages(connection, now),
             numbers=statistics.Numbers(connection, now),
         )
