@@ -9,12 +9,14 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from rollcall.core import durations, errors, policies
+from rollcall.core import durations, errors, policies, silences
+
+T = TypeVar("T")
 
 PREFIX = "ROLLCALL_"
 DEFAULT_RETENTION_WEEKS = 13
@@ -27,6 +29,7 @@ KNOWN = {
     "DATABASE_DSN",
     "DATABASE_DSN_FILE",
     "DATABASE_PASSWORD_FILE",
+    "DEADMAN_URL",
     "HEALTH_PORT",
     "IDENTITY",
     "INGEST_PORT",
@@ -34,6 +37,7 @@ KNOWN = {
     "KUBE_CONTEXT",
     "LEASE_NAME",
     "LOG_LEVEL",
+    "MAINTENANCE",
     "NAMESPACE",
     "RETENTION_WEEKS",
     "RULES",
@@ -70,6 +74,8 @@ class Settings:
     retention_weeks: int  # whole weeks that executions and what belongs to them are kept
     sidecar: Sidecar
     defaults: policies.Defaults
+    maintenance: tuple[silences.Recurring, ...]  # of the installation
+    deadman_url: str | None = field(repr=False)  # who waits for our word; a secret as a whole
     kube_context: str | None  # outside a cluster: which kubeconfig context
 
 
@@ -99,6 +105,8 @@ def load(environment: Mapping[str, str] | None = None, *, needs_database: bool =
         ),
         sidecar=_sidecar(ours),
         defaults=_defaults(ours),
+        maintenance=_maintenance(ours),
+        deadman_url=_deadman_url(ours),
         kube_context=ours.get("KUBE_CONTEXT"),
     )
 
@@ -115,10 +123,26 @@ def _sidecar(ours: Mapping[str, str]) -> Sidecar:
 
 def _defaults(ours: Mapping[str, str]) -> policies.Defaults:
     return policies.defaults(
-        _json(ours, "RULES"),
+        _json(ours, "RULES", of=dict),
         cooldown=_duration(ours, "ALERTS_COOLDOWN", policies.DEFAULT_COOLDOWN),
         recovery_threshold=_number(ours, "ALERTS_RECOVERY_THRESHOLD", 1, low=1, high=100),
     )
+
+
+def _maintenance(ours: Mapping[str, str]) -> tuple[silences.Recurring, ...]:
+    raw = _json(ours, "MAINTENANCE", of=list)
+    if not all(isinstance(one, dict) for one in raw):
+        raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}MAINTENANCE: write a list of objects")
+    return silences.read_recurring(raw, PREFIX + "MAINTENANCE")
+
+
+def _deadman_url(ours: Mapping[str, str]) -> str | None:
+    url = ours.get("DEADMAN_URL", "").strip()
+    if url and not url.startswith(("https://", "http://")):
+        raise errors.InvalidSpec(
+            "InvalidSetting", "ROLLCALL_DEADMAN_URL must begin with https:// or http://"
+        )
+    return url or None
 
 
 def _dsn(ours: Mapping[str, str], *, needed: bool) -> str:
@@ -191,11 +215,13 @@ def _log_level(ours: Mapping[str, str]) -> str:
     return level
 
 
-def _json(ours: Mapping[str, str], name: str) -> dict[str, Any]:
+def _json(ours: Mapping[str, str], name: str, *, of: type[T]) -> T:
+    raw = ours.get(name)
     try:
-        value = json.loads(ours.get(name) or "{}")
+        value = json.loads(raw) if raw else of()
     except ValueError as error:
         raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: {error}") from error
-    if not isinstance(value, dict):
-        raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: write a JSON object")
+    if not isinstance(value, of):
+        what = "object" if of is dict else "list"
+        raise errors.InvalidSpec("InvalidSetting", f"{PREFIX}{name}: write a JSON {what}")
     return value

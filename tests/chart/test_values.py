@@ -55,6 +55,10 @@ OTHERWISE: Object = {
     "rules.counter": {"warning": 1, "counters": [{"name": "rows", "min": 1}]},
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
+    "alerts.maintenance": [{"name": "sundays", "schedule": "0 2 * * 0", "duration": "4h"}],
+    "deadman.url": "https://hc.example/ping/1",
+    "deadman.urlSecret.name": "deadman",
+    "deadman.urlSecret.key": "address",
     "retention.weeks": 26,
     "operator.replicas": 1,
     "api.replicas": 5,
@@ -88,6 +92,7 @@ OTHERWISE: Object = {
 }
 # What has to be set for a value to matter.
 BESIDES: dict[str, Object] = {
+    "deadman.urlSecret.key": {"deadman": {"urlSecret": {"name": "deadman"}}},
     "postgres.external.dsnSecret.key": charts.EXTERNAL,
     "metrics.serviceMonitor.interval": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "metrics.serviceMonitor.labels": {"metrics": {"serviceMonitor": {"enabled": True}}},
@@ -124,6 +129,12 @@ def test_there_must_be_exactly_one_database(helm: charts.Helm, values: Object, a
         helm.render(values)
 
 
+def test_the_dead_man_switch_has_one_address(helm: charts.Helm) -> None:
+    both = {"deadman": {"url": "https://hc.example/1", "urlSecret": {"name": "deadman"}}}
+    with pytest.raises(charts.HelmError, match=r"leave deadman\.url empty"):
+        helm.render(both)
+
+
 @pytest.mark.parametrize(
     "parent",
     sorted({path.rpartition(".")[0] for path in OTHERWISE}),
@@ -151,6 +162,9 @@ def test_an_unknown_value_is_refused_wherever_it_stands(helm: charts.Helm, paren
         ("rules.missed.critical", "1h"),
         ("alerts.cooldown", "6"),
         ("alerts.recoveryThreshold", 101),
+        ("alerts.maintenance", [{"schedule": "0 2 * * 0", "duration": "4h"}]),
+        ("alerts.maintenance", [{"name": "a", "schedule": "0 2 * * 0", "duration": "4 h"}]),
+        ("deadman.url", "hc.example/1"),
         ("retention.weeks", 105),
         ("operator.replicas", -1),
         ("api.resources.limits.memory", "lots"),

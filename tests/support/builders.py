@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import executions, findings, ids, incidents, policies, slots
+from rollcall.core import executions, findings, ids, incident_steps, incidents, policies, slots
 from rollcall.services import ports
 
 CLUSTER = "test"
@@ -161,7 +161,7 @@ def step(
     **changes: object,
 ) -> incidents.Step:
     """Decide a step the real way: opening without `incident`, resolving with `recovered`."""
-    decided = incidents.decide(
+    decided = incident_steps.decide(
         incident,
         None if recovered else found or finding(kind, **changes),
         cronjob_id=(of or job()).id,

@@ -1,14 +1,14 @@
 """One registered job on a real Postgres, told step by step: what is seen, judged and told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from rollcall.core import blindness, errors, executions, incidents, policies, slots
+from rollcall.core import blindness, errors, executions, incidents, policies, silences, slots
 from rollcall.core.executions import Status
-from rollcall.services import evaluate, observe, ports
+from rollcall.services import evaluate, observe, ports, quiet
 from rollcall.store import engine
 from support import builders, clocks
 
@@ -86,9 +86,28 @@ class Channels:
     """Routing, scripted."""
 
     names: Sequence[str] = ("team",)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    # Only jobs that name them use these, with the severities that they take.
+    besides: Mapping[str, Collection[policies.Severity]] = field(default_factory=dict)
 
-    def channels_for(self, *_: object, **__: object) -> Sequence[str]:
-        return self.names
+    def channels_for(
+        self,
+        *_: object,
+        kind: policies.Kind,
+        severity: policies.Severity,
+        wanted: Sequence[str] | None,
+    ) -> Sequence[str]:
+        del kind
+        named = self.names if wanted is None else [one for one in wanted if one in self.all]
+        return [one for one in named if severity in self.all.get(one, policies.Severity)]
+
+    @property
+    def all(self) -> Mapping[str, Collection[policies.Severity]]:
+        """Return every channel with the severities that it takes."""
+        return {**{one: tuple(policies.Severity) for one in self.names}, **self.besides}
+
+    def labels_of(self, *_: object) -> Mapping[str, str]:
+        return self.labels
 
 
 class Story:
@@ -103,16 +122,27 @@ class Story:
         self.sight = blindness.CLEAR
         self.touched = 0
         self.job = builders.job(created_at=HOURLY.effective_from)
+        self.recurring: list[silences.Recurring] = []
+        self.suppressed: list[str] = []
+        self.quiet = quiet.Quiet(
+            directory=self.channels,
+            cluster=builders.CLUSTER,
+            defaults=policies.defaults(),
+            recurring=self.recurring,
+            suppressed=self.suppressed.append,
+        )
         self.evaluator = evaluate.Evaluator(
             store=store,
             evidence=self.cluster,
             directory=self.channels,
+            quiet=self.quiet,
             cluster=builders.CLUSTER,
             defaults=policies.defaults(),
             changed=self._touch,
             wake=lambda: None,
             is_leaving=lambda *_: self.leaving,
             sight=lambda: self.sight,
+            suppressed=self.suppressed.append,
         )
 
     async def begin(self, policy: dict[str, Any] | None = None, **rhythm: object) -> None:
@@ -197,7 +227,8 @@ class Story:
 
     async def open(self) -> dict[policies.Kind, incidents.Incident]:
         async with self.store.transaction() as transaction:
-            return dict(await transaction.incidents.open_of(self.job.id))
+            current = await transaction.incidents.current_of(self.job.id)
+        return {kind: incident for kind, incident in current.items() if incident.is_open}
 
     async def messages(self) -> list[tuple[str, str, str]]:
         """Claim what is to be sent and settle it: (type, kind, severity)."""
@@ -210,13 +241,17 @@ class Story:
                 [ports.Outcome(notification=row, delivered=True) for row in rows]
             )
 
-        while True:
-            claimed = await self.store.run(
-                lambda tx: tx.outbox.claim(
-                    "test", 50, timedelta(seconds=60), cluster=builders.CLUSTER
-                )
+        async def claim(
+            transaction: ports.Transaction,
+        ) -> tuple[int, Sequence[ports.Notification]]:
+            claimed = await transaction.outbox.claim(
+                "test", 50, timedelta(seconds=60), cluster=builders.CLUSTER
             )
-            if not claimed:
+            return len(claimed), await self.quiet.sift(transaction, claimed)
+
+        while True:
+            count, claimed = await self.store.run(claim)
+            if not count:
                 return told
             for one in claimed:
                 incident = one.payload["incident"]

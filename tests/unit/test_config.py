@@ -1,5 +1,6 @@
 """Settings from the environment."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def test_a_database_is_all_that_must_be_said() -> None:
     assert (settings.cluster, settings.ingest_port, settings.health_port) == ("default", 8080, 8081)
     assert settings.identity
     assert settings.sidecar.pull_secrets == ()
+    assert (settings.maintenance, settings.deadman_url) == ((), None)
+
+
+def test_the_address_of_the_dead_man_switch_is_never_shown() -> None:
+    settings = config.load(DSN | {"ROLLCALL_DEADMAN_URL": "https://hc.example/hush\n"})
+    assert settings.deadman_url == "https://hc.example/hush"
+    assert "hush" not in repr(settings)
 
 
 def test_without_need_of_a_database_none_is_asked_for() -> None:
@@ -33,6 +41,9 @@ def test_everything_is_read() -> None:
             "ROLLCALL_RETENTION_WEEKS": "26",
             "ROLLCALL_RULES": '{"missed": {"warning": 2}}',
             "ROLLCALL_LOG_LEVEL": "debug",
+            "ROLLCALL_MAINTENANCE": json.dumps(
+                [{"name": "sundays", "schedule": "0 2 * * 0", "duration": "4h", "kinds": ["late"]}]
+            ),
             "ROLLCALL_SIDECAR_PULL_SECRETS": "a,,b",
             "ROLLCALL_INGEST_PORT": "9000",
             "OTHER_THINGS": "ignored",
@@ -42,6 +53,9 @@ def test_everything_is_read() -> None:
     assert settings.defaults.recovery_threshold == 2
     assert settings.retention_weeks == 26
     assert settings.defaults.rules[Kind.MISSED].thresholds == {Severity.WARNING: 2}
+    (sundays,) = settings.maintenance
+    assert (sundays.name, sundays.window.duration) == ("sundays", timedelta(hours=4))
+    assert sundays.selector.kinds == {Kind.LATE}
     assert (settings.log_level, settings.ingest_port) == ("DEBUG", 9000)
     assert settings.sidecar.pull_secrets == ("a", "b")
 
@@ -60,12 +74,17 @@ def test_everything_is_read() -> None:
         ("RULES", "{", "ROLLCALL_RULES: "),
         ("RULES", "[]", "write a JSON object"),
         ("RULES", '{"retrying": {}}', "rules.retrying: known are"),
+        ("MAINTENANCE", "{}", "write a JSON list"),
+        ("MAINTENANCE", "[1]", "write a list of objects"),
+        ("MAINTENANCE", '[{"duration": "1h"}]', r"ROLLCALL_MAINTENANCE\[0\].name"),
+        ("DEADMAN_URL", "hc.example/1", "must begin with https://"),
         ("DATABASE_DSN", "mysql://db", "must begin with postgresql://"),
         ("DATABASE_DSN", "", "must name the database"),
     ],
     ids=[
         "typing error", "port 0", "port too high", "negative", "not ASCII", "no week", "level",
-        "cooldown", "JSON", "no object", "rule", "other database", "empty",
+        "cooldown", "JSON", "no object", "rule", "no list", "no window", "no name",
+        "no address", "other database", "empty",
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(name: str, value: str, words: str) -> None:

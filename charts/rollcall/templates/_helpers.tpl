@@ -192,4 +192,7 @@ startupProbe:
 {{- if not (or $embedded $external) -}}
 {{- fail "postgres: there is no database; name a Secret in postgres.external.dsnSecret.name, or set postgres.embedded.enabled to true" -}}
 {{- end -}}
+{{- if and .Values.deadman.url .Values.deadman.urlSecret.name -}}
+{{- fail "deadman: there are two addresses; leave deadman.url empty to use deadman.urlSecret" -}}
+{{- end -}}
 {{- end }}

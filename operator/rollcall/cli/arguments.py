@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
@@ -40,6 +41,15 @@ def add_job(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cronjob", metavar="NAME", help="of the job (default all)")
 
 
+def add_words(parser: argparse.ArgumentParser, name: str, words: type[StrEnum]) -> None:
+    """Let people choose some words of a closed list."""
+    parser.add_argument(
+        f"--{name}", action="append", default=[], metavar=name.upper(),
+        choices=[word.value for word in words],
+        help="one of " + ", ".join(words) + "; may be given several times",
+    )  # fmt: skip
+
+
 def add_pages(parser: argparse.ArgumentParser) -> None:
     """Let people read a long list in pages."""
     parser.add_argument(
@@ -51,14 +61,25 @@ def add_pages(parser: argparse.ArgumentParser) -> None:
 
 def add_id(parser: argparse.ArgumentParser, of: str) -> None:
     """Let people name one, such as `an execution`."""
+    parser.add_argument("id", type=_identifier(of), metavar="ID", help="as the list shows it")
 
+
+def add_ids(parser: argparse.ArgumentParser, of: str, *, needed: bool) -> None:
+    """Let people name several."""
+    parser.add_argument(
+        "ids", type=_identifier(of), metavar="ID", nargs="+" if needed else "*",
+        help="as the list shows it; may be several",
+    )  # fmt: skip
+
+
+def _identifier(of: str) -> Callable[[str], UUID]:
     def identifier(text: str) -> UUID:
         try:
             return UUID(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is no id of {of}") from None
 
-    parser.add_argument("id", type=identifier, metavar="ID", help="as the list shows it")
+    return identifier
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import functools
-import getpass
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rollcall import config
-from rollcall.cli import arguments, database, output
+from rollcall.cli import actors, arguments, database, output
 from rollcall.core import dead_letters, errors
 from rollcall.services import dead_letters as services
 from rollcall.services import ports
@@ -26,8 +25,6 @@ _ABOUT = {
     dead_letters.Act.DISCARD: "say that one will not be processed",
 }
 _ONE = "a dead letter"
-_LONGEST_NAME = 200
-_LONGEST_REASON = 1000
 _LONGEST_LINE = 120  # of an error in the table
 
 
@@ -47,35 +44,13 @@ def add_parser(add: arguments.Add) -> None:
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     arguments.add_job(parser)
-    parser.add_argument(
-        "--state", action="append", default=[], metavar="STATE",
-        choices=[state.value for state in dead_letters.State],
-        help="one of " + ", ".join(dead_letters.State) + "; may be given several times",
-    )  # fmt: skip
+    arguments.add_words(parser, "state", dead_letters.State)
     arguments.add_pages(parser)
 
 
 def _add_act(parser: argparse.ArgumentParser) -> None:
     arguments.add_id(parser, _ONE)
-    parser.add_argument(
-        "--as", dest="actor", type=_name, metavar="NAME",
-        help="who you are, for the audit log (default the user of the operating system)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--reason", type=_reason, help="why, for the audit log and whoever looks at it later"
-    )
-
-
-def _name(text: str) -> str:
-    if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"a name has 1 to {_LONGEST_NAME} printable characters")
-    return text.strip()
-
-
-def _reason(text: str) -> str:
-    if len(text) > _LONGEST_REASON:
-        raise argparse.ArgumentTypeError(f"a reason has at most {_LONGEST_REASON} characters")
-    return text
+    actors.add(parser)
 
 
 def run(options: argparse.Namespace, settings: config.Settings) -> None:
@@ -119,28 +94,17 @@ async def _show(store: engine.Database, options: argparse.Namespace, cluster: st
     if letter is None:
         raise errors.NotFound(f"there is no dead letter {options.id}")
     if options.output == "json":
-        return output.as_json(_as_json(letter) | {"acts": list(map(_act_as_json, acts))})
+        return output.as_json(_as_json(letter) | {"acts": list(map(actors.as_json, acts))})
     return list(_told(letter, acts))
 
 
 async def _act(store: engine.Database, options: argparse.Namespace, cluster: str) -> Sequence[str]:
     act = dead_letters.Act(options.dead_letters_command)
-    wish = services.Wish(act=act, actor=options.actor or _user(), reason=options.reason)
+    wish = services.Wish(act=act, actor=actors.of(options), reason=options.reason)
     state = await store.run(lambda unit: services.carry_out(unit, cluster, options.id, wish))
     if options.output == "json":
         return output.as_json({"id": str(options.id), "state": state.value})
     return (f"{options.id} is {state}",)
-
-
-def _user() -> str:
-    """Return the user of the operating system; a pod's user may have a number and no name.
-
-    Raises errors.InvalidSpec if there is none.
-    """
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise errors.InvalidSpec("InvalidActor", "say who you are: --as NAME") from None
 
 
 def _table_of(page: services.Page) -> Iterator[str]:
@@ -165,11 +129,7 @@ def _told(letter: ports.DeadLetter, acts: Sequence[ports.AuditEntry]) -> Iterato
     yield from output.aligned(
         [(name, str(value)) for name, value in fields.items() if value is not None]
     )
-    if acts:
-        yield from ("", "acts")
-        yield from output.aligned(
-            [(output.utc(one.at), one.verb, one.actor, one.reason or "-") for one in acts]
-        )
+    yield from actors.told(acts)
 
 
 def _as_json(letter: ports.DeadLetter) -> dict[str, Any]:
@@ -188,15 +148,4 @@ def _as_json(letter: ports.DeadLetter) -> dict[str, Any]:
         "item": letter.item,
         "error": letter.error,
         "payload": letter.payload,
-    }
-
-
-def _act_as_json(entry: ports.AuditEntry) -> dict[str, Any]:
-    return {
-        "at": output.utc(entry.at),
-        "actor": entry.actor,
-        "verb": entry.verb,
-        "reason": entry.reason,
-        "before": entry.before,
-        "after": entry.after,
     }

@@ -46,11 +46,7 @@ def add_parser(add: arguments.Add) -> None:
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     arguments.add_job(parser)
-    parser.add_argument(
-        "--status", action="append", default=[], metavar="STATUS",
-        choices=[status.value for status in executions.Status],
-        help="one of " + ", ".join(executions.Status) + "; may be given several times",
-    )  # fmt: skip
+    arguments.add_words(parser, "status", executions.Status)
     parser.add_argument(
         "--trigger", metavar="TRIGGER",
         choices=[trigger.value for trigger in executions.Trigger],

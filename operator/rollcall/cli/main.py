@@ -1,4 +1,4 @@
-"""The command line: `rollcall operator | api | db | executions | dead-letters | schedule`."""
+"""The command line: `rollcall operator | api | db | executions | alerts | dead-letters | …`."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollcall import __version__, clock, config
-from rollcall.cli import arguments, dead_letters, executions, logs, schedule
+from rollcall.cli import alerts, arguments, dead_letters, executions, logs, schedule, silences
 from rollcall.core import errors
 
 PROGRAM = "rollcall"
@@ -49,6 +49,10 @@ def _run(options: argparse.Namespace) -> None:
             uvloop.run(processes.api(settings))
         case "executions":
             executions.run(options, settings, clock.now())
+        case "alerts":
+            alerts.run(options, settings, clock.now())
+        case "silences":
+            silences.run(options, settings, clock.now())
         case "dead-letters":
             dead_letters.run(options, settings)
         case _:
@@ -95,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     command("api", "run the api process, which takes the reports of sidecars")
     _add_db(command("db", "look after the database"))
     executions.add_parser(add)
+    alerts.add_parser(add)
+    silences.add_parser(add)
     dead_letters.add_parser(add)
     schedule.add_parser(add)
     return parser

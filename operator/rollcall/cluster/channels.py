@@ -147,6 +147,10 @@ class Channels:
         subject = self._subject(namespace, name, wanted)
         return routing.select(self._routes(), subject, kind=kind, severity=severity)
 
+    def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Return a job's labels; none for one that was not seen yet."""
+        return self._jobs.get((namespace, name), {})
+
     def refused(self, namespace: str, name: str, wanted: Sequence[str] | None) -> list[str]:
         """Return a sentence for each wanted channel that this job cannot use."""
         broken = {known.name for known in self._known.values() if known.spec is None}

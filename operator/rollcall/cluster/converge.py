@@ -126,7 +126,7 @@ class Converger:
         return manifests.build(tracked, sidecar=self._settings, withheld=withheld)
 
     def _refusals(self, key: Key, tracked: Object) -> Sequence[str]:
-        wanted = fields.mapping(tracked, "spec", "alerts").get("channels")
+        wanted = fields.wanted_channels(tracked)
         return self._refused_channels(*key, wanted) if wanted else ()
 
     async def _settle(self, case: _Case) -> Result:

@@ -48,3 +48,11 @@ def clean(value: str, longest: int = LONGEST) -> str:
     """Drop what Postgres cannot store and cut; the end is kept, as the end of a log tells most."""
     storable = value.replace("\x00", "").encode(errors="replace").decode()
     return storable if len(storable) <= longest else "…" + storable[1 - longest :]
+
+
+def wanted_channels(tracked: object) -> tuple[str, ...]:
+    """Return the channels that a job names, for its alerts or for steps of escalation."""
+    alerts = mapping(tracked, "spec", "alerts")
+    lists = [alerts.get("channels"), *(one.get("channels") for one in items(alerts, "escalation"))]
+    named = [name for names in lists if isinstance(names, list) for name in names]
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))

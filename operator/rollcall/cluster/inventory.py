@@ -156,12 +156,11 @@ def _hold(body: Object) -> _Held:
             key: value for key, value in annotations.items() if key != _LAST_APPLIED
         }
     labels = sorted(fields.mapping(metadata, "labels").items())
-    wanted = fields.mapping(body, "spec", "alerts").get("channels")
     return _Held(
         uid=metadata["uid"],
         version=version_of(body),
         wishes=(metadata.get("generation"), tuple(labels), metadata.get("deletionTimestamp")),
-        channels=tuple(wanted) if isinstance(wanted, list) else (),
+        channels=fields.wanted_channels(body),
         container=fields.text(body, "spec", "tracking", "container"),
         raw=json.dumps({**body, "metadata": metadata}).encode(),
     )

@@ -1,22 +1,18 @@
-"""A finding that is kept from opened to resolved, and when somebody is told.
+"""A finding that is kept from opened to resolved, and the steps in between.
 
-The rules:
-- At most one incident per (job, kind) is open; it changes severity, it is not opened twice.
-- Opened, raised, or of a new nature (another reason or class of exit code): told at once. Otherwise
-  a reminder every cooldown; what happened in between is counted and said with it.
-- An inhibited incident is kept and shown, not told; it is told when nothing inhibits it any more.
-- A resolve notice only for what was told.
-Every step carries the reason for telling or not telling.
+At most one incident per (job, kind) is open; it changes severity, it is not opened twice.
+TRANSITIONS is the whole state machine. `incident_steps` decides the steps, `acts` are those that
+people take.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import findings, ids, policies
+from rollcall.core import findings, policies
 
 
 class Transition(StrEnum):
@@ -25,20 +21,28 @@ class Transition(StrEnum):
     OPENED = "opened"
     CHANGED = "changed"
     REMINDER = "reminder"
+    ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
     RESOLVED = "resolved"
     WITHDRAWN = "withdrawn"
 
 
+ENDS = frozenset({Transition.RESOLVED, Transition.WITHDRAWN})
 # From which transition (None: no open incident) which one may follow.
 TRANSITIONS: Mapping[Transition | None, frozenset[Transition]] = {
     None: frozenset({Transition.OPENED}),
-    Transition.OPENED: frozenset(set(Transition)),
-    Transition.CHANGED: frozenset(set(Transition)),
-    Transition.REMINDER: frozenset(set(Transition)),
-    Transition.RESOLVED: frozenset(),
-    Transition.WITHDRAWN: frozenset(),
+    **{one: frozenset() if one in ENDS else frozenset(Transition) for one in Transition},
 }
-ENDS = frozenset({Transition.RESOLVED, Transition.WITHDRAWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """Somebody looks after it."""
+
+    at: datetime
+    by: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,14 @@ class Incident:
     suppressed: int = 0  # occurrences since then
     reasons: tuple[str, ...] = ()  # all natures of it that were told
     inhibited_by: policies.Kind | None = None
+    silenced_by: str | None = None  # what keeps it quiet now
+    held_back: bool = False  # a silence or another problem kept something of it from being told
+    escalated: int = 0  # steps of escalation that were taken
+    escalate_at: datetime | None = None  # when the next one is due
+    acknowledged: Acknowledgement | None = None
+    false_alarm: bool = False  # somebody said so; it counts in statistics alone
+    tell_again: bool = False  # somebody asked for it: at the next look, whatever keeps it quiet
+    dismissed: bool = False  # resolved by hand while the finding held, which it did ever since
     version: int = 1
 
     @property
@@ -72,7 +84,8 @@ class Incident:
 class Step:
     """What to write: the incident as it is now, and the transition, if this is one.
 
-    `notify` says whether channels are told, `why` why or why not.
+    `notify` says whether channels are told, `why` why or why not. `follows` is the dismissed
+    incident of the same problem.
     """
 
     incident: Incident
@@ -80,137 +93,31 @@ class Step:
     notify: bool
     why: str
     told_suppressed: int = 0  # the occurrences that this message speaks for
+    follows: UUID | None = None
 
 
-def decide(
-    incident: Incident | None,
-    finding: findings.Finding | None,
-    *,
-    cronjob_id: UUID,
-    inhibited_by: policies.Kind | None,
-    alerts: policies.Alerts,
-    recovered: bool,
-    now: datetime,
-) -> Step | None:
-    """Return the step from the open incident (None: there is none) under today's finding."""
-    if incident is None:
-        return _open(finding, cronjob_id, inhibited_by, now) if finding else None
-    if finding is None:
-        return _end(incident, Transition.RESOLVED, now) if recovered else None
-    return _continue(incident, finding, inhibited_by, alerts, now)
-
-
-def withdraw(incident: Incident, now: datetime) -> Step:
-    """End an incident whose job was deleted."""
-    return _end(incident, Transition.WITHDRAWN, now)
-
-
-def remind_at(incident: Incident, alerts: policies.Alerts) -> datetime | None:
-    """Return when the next reminder is due, None while nobody was told."""
-    return incident.notified_at + alerts.cooldown if incident.notified_at else None
-
-
-def _open(
-    finding: findings.Finding, cronjob_id: UUID, inhibited_by: policies.Kind | None, now: datetime
-) -> Step:
-    incident = Incident(
-        id=ids.incident_id(cronjob_id=cronjob_id, kind=finding.kind, opened_at=now),
-        cronjob_id=cronjob_id,
-        kind=finding.kind,
-        severity=finding.severity,
-        reason=finding.reason,
-        message=finding.message,
-        evidence=finding.evidence,
-        execution_id=finding.execution_id,
-        opened_at=now,
-        inhibited_by=inhibited_by,
-    )
-    if inhibited_by:
-        return _kept(incident, Transition.OPENED, f"InhibitedBy:{inhibited_by}")
-    return _told(incident, Transition.OPENED, "Opened", now)
-
-
-def _continue(
-    incident: Incident,
-    finding: findings.Finding,
-    inhibited_by: policies.Kind | None,
-    alerts: policies.Alerts,
-    now: datetime,
-) -> Step | None:
-    current = replace(
-        incident,
-        severity=finding.severity,
-        reason=finding.reason,
-        message=finding.message,
-        evidence=finding.evidence,
-        execution_id=finding.execution_id,
-        inhibited_by=inhibited_by,
-        suppressed=incident.suppressed + _is_repeat(incident, finding),
-    )
-    raised = finding.severity.weight > incident.severity.weight
-    if inhibited_by:
-        return _quietly(incident, current, f"InhibitedBy:{inhibited_by}")
-    if incident.announced_at is None:
-        return _told(_next(current), Transition.OPENED, "NoLongerInhibited", now)
-    if raised:
-        return _told(_next(current), Transition.CHANGED, "SeverityRaised", now)
-    if _nature(finding) not in incident.reasons:
-        return _told(_next(current), Transition.CHANGED, "NewReason", now)
-    due_at = remind_at(incident, alerts)
-    if due_at and now >= due_at:
-        return _told(_next(current), Transition.REMINDER, "CooldownOver", now)
-    return _quietly(incident, current, "WithinCooldown")
-
-
-def _nature(of: findings.Finding | Incident) -> str:
+def nature(of: findings.Finding | Incident) -> str:
     """Return what makes it another problem: its reason, and the class of the exit code."""
     how = of.evidence.get("exitClass")
     return f"{of.reason} ({how})" if how else of.reason
 
 
-def _is_repeat(incident: Incident, finding: findings.Finding) -> bool:
-    """Whether it happened again: another run, or one more in the row."""
-    return (finding.execution_id, finding.evidence.get("count")) != (
-        incident.execution_id,
-        incident.evidence.get("count"),
-    )
-
-
-def _quietly(before: Incident, after: Incident, why: str) -> Step | None:
-    if after == before:
+def remind_at(incident: Incident, alerts: policies.Alerts) -> datetime | None:
+    """Return when the next reminder is due; None while nobody was told, or it is kept quiet."""
+    if incident.notified_at is None or _is_quiet(incident):
         return None
-    changed = after.severity is not before.severity
-    transition = Transition.CHANGED if changed else None
-    return _kept(_next(after) if transition else after, transition, why)
+    return incident.notified_at + alerts.cooldown
 
 
-def _end(incident: Incident, transition: Transition, now: datetime) -> Step:
-    ended = replace(_next(incident), resolved_at=now)
-    if incident.announced_at is None:
-        return _kept(ended, transition, "NeverAnnounced")
-    return _told(ended, transition, transition.value.capitalize(), now)
+def escalate_at(incident: Incident, alerts: policies.Alerts) -> datetime | None:
+    """Return when the next step of escalation is due; None if there is none, or it is kept quiet.
+
+    An acknowledgement stops the steps that are left.
+    """
+    if _is_quiet(incident) or incident.escalated >= len(alerts.escalation):
+        return None
+    return incident.escalate_at
 
 
-def _next(incident: Incident) -> Incident:
-    return replace(incident, version=incident.version + 1)
-
-
-def _kept(incident: Incident, transition: Transition | None, why: str) -> Step:
-    return Step(incident=incident, transition=transition, notify=False, why=why)
-
-
-def _told(incident: Incident, transition: Transition, why: str, now: datetime) -> Step:
-    told = replace(
-        incident,
-        announced_at=incident.announced_at or now,
-        notified_at=now,
-        suppressed=0,
-        reasons=tuple(dict.fromkeys((*incident.reasons, _nature(incident)))),
-    )
-    return Step(
-        incident=told,
-        transition=transition,
-        notify=True,
-        why=why,
-        told_suppressed=incident.suppressed,
-    )
+def _is_quiet(incident: Incident) -> bool:
+    return bool(incident.acknowledged or incident.inhibited_by or incident.silenced_by)

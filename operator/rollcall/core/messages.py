@@ -62,7 +62,13 @@ def _incident(incident: incidents.Incident) -> dict[str, Any]:
         "reason": incident.reason,
         "message": incident.message,
         "evidence": incident.evidence,
+        "acknowledged": _acknowledged(incident.acknowledged),
+        "escalated": incident.escalated,
     }
+
+
+def _acknowledged(given: incidents.Acknowledgement | None) -> dict[str, Any] | None:
+    return {"at": rfc3339(given.at), "by": given.by, "reason": given.reason} if given else None
 
 
 def _cronjob(subject: Subject, alerts: policies.Alerts) -> dict[str, Any]:

@@ -4,17 +4,30 @@ A rule whose job names at least one threshold has exactly those; the installatio
 only for rules without. That is the one way in which a default can also be taken away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
-from rollcall.core import rule_specs, tracking, windows
+from rollcall.core import errors, maintenance, rule_specs, tracking, windows
+
+# By name: the field of the same name as its module would hide it in its own class.
+from rollcall.core.maintenance import Window as Maintenance
 from rollcall.core.rule_specs import AUTO, BUILT_IN, Kind, Rule, Severity
 
 __all__ = ["AUTO", "BUILT_IN", "Kind", "Rule", "Severity"]  # everybody finds them here
 
 DEFAULT_COOLDOWN = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationStep:
+    """So long after it was told: these channels as well, or all that take this severity."""
+
+    after: timedelta
+    channels: tuple[str, ...] = ()
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +39,8 @@ class Alerts:
     recovery_threshold: int
     owner: str | None
     runbook_url: str | None
+    maintenance: tuple[Maintenance, ...] = ()
+    escalation: tuple[EscalationStep, ...] = ()  # in order of time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +108,28 @@ def _alerts(raw: Mapping[str, Any], installation: Defaults) -> Alerts:
         recovery_threshold=raw.get("recoveryThreshold", installation.recovery_threshold),
         owner=raw.get("owner"),
         runbook_url=raw.get("runbookURL"),
+        maintenance=maintenance.read_all(raw.get("maintenance") or (), "alerts.maintenance"),
+        escalation=_escalation(raw.get("escalation") or ()),
+    )
+
+
+def _escalation(raw: Sequence[Mapping[str, Any]]) -> tuple[EscalationStep, ...]:
+    steps = tuple(_step(one, f"alerts.escalation[{number}]") for number, one in enumerate(raw))
+    if any(later.after <= earlier.after for earlier, later in pairwise(steps)):
+        raise errors.InvalidSpec(
+            "InvalidEscalation", "alerts.escalation: write steps that come one after the other"
+        )
+    return steps
+
+
+def _step(raw: Mapping[str, Any], field: str) -> EscalationStep:
+    channels, severity = tuple(raw.get("channels") or ()), raw.get("severity")
+    if bool(channels) == bool(severity):
+        raise errors.InvalidSpec("InvalidEscalation", f"{field}: write channels or severity")
+    return EscalationStep(
+        after=rule_specs.duration(f"{field}.after", raw.get("after")),
+        channels=channels,
+        severity=Severity(severity) if severity else None,
     )
 
 

@@ -54,6 +54,18 @@ class Metrics:
             ["channel", "outcome"],
             registry=self.registry,
         )
+        self.suppressed = Counter(
+            "rollcall_notifications_suppressed",
+            "Messages that were not written or not sent",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.words = Counter(
+            "rollcall_deadman_words",
+            "Minutes of the dead-man switch",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.reports = Counter(
             "rollcall_ingest_reports", "Reports of sidecars", ["outcome"], registry=self.registry
         )
@@ -75,6 +87,14 @@ class Metrics:
     def sent(self, channel: str, outcome: str) -> None:
         """Count a try to deliver."""
         self.notifications.labels(channel=channel, outcome=outcome).inc()
+
+    def kept_quiet(self, reason: str) -> None:
+        """Count a message that was not written or not sent."""
+        self.suppressed.labels(reason=reason).inc()
+
+    def gave_word(self, outcome: str) -> None:
+        """Count a minute of the dead-man switch."""
+        self.words.labels(outcome=outcome).inc()
 
     def reported(self, outcome: str) -> None:
         """Count a report of a sidecar."""

@@ -1,48 +1,59 @@
 """Findings become incidents, and incidents messages: all in the transaction of one look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rollcall.core import (
     executions,
     findings,
+    incident_steps,
     incidents,
     messages,
     policies,
     rules,
 )
-from rollcall.services import ports
+from rollcall.services import ports, quiet, timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Updated:
-    """What came of it: whether channels are told, whether anything changed, and what is open."""
+    """What came of it: whether channels are told, whether anything changed, and what is open.
+
+    `quiet_until` is when something that is open may no longer be kept quiet.
+    """
 
     told: bool
     changed: bool
     still_open: Sequence[incidents.Incident]
+    quiet_until: datetime | None
 
 
 class Alerting:
     """Brings incidents in line with findings."""
 
-    def __init__(self, *, directory: ports.Directory, cluster: str) -> None:
+    def __init__(
+        self,
+        *,
+        directory: ports.Directory,
+        quiet: quiet.Quiet,
+        cluster: str,
+        suppressed: Callable[[str], None],
+    ) -> None:
         self._directory = directory
+        self._quiet = quiet
         self._cluster = cluster
+        self._suppressed = suppressed
 
     async def update(
         self,
         transaction: ports.Transaction,
-        job: ports.TrackedJob,
+        line: timeline.Timeline,
         facts: findings.Facts,
         checks: Mapping[policies.Kind, findings.Check],
-        before: Mapping[policies.Kind, incidents.Incident],
     ) -> Updated:
-        """Open, change, remind of and resolve what the findings ask for.
-
-        `before` are the job's open incidents.
-        """
+        """Open, change, remind of and resolve what the findings ask for."""
+        before, alerts = line.incidents, facts.policy.alerts
         found = {kind: check.finding for kind, check in checks.items() if check.finding}
         lasting = {
             kind: incident
@@ -51,27 +62,41 @@ class Alerting:
         }
         current = {kind: one.severity for kind, one in (found | lasting).items()}
         announced = {
-            kind for kind, one in before.items() if one.announced_at and not one.inhibited_by
+            kind
+            for kind, one in before.items()
+            if one.is_open and one.announced_at and not one.inhibited_by
         }
         told = changed = False
         still_open = []
-        for kind in policies.Kind:
-            step = incidents.decide(
+        quiet_until = []
+        for kind in sorted(found.keys() | before.keys(), key=list(policies.Kind).index):
+            mute = self._quiet.mute(line.row.job, kind, alerts, line.silences, facts.now)
+            step = incident_steps.decide(
                 before.get(kind),
                 found.get(kind),
-                cronjob_id=job.id,
+                cronjob_id=line.row.job.id,
                 inhibited_by=rules.inhibitor(kind, current, announced) if kind in found else None,
-                alerts=facts.policy.alerts,
+                silenced_by=mute.by if mute else None,
+                alerts=alerts,
                 recovered=kind not in lasting,
                 now=facts.now,
             )
             latest = step.incident if step else before.get(kind)
             if latest and latest.is_open:
                 still_open.append(latest)
+                quiet_until += [mute.until] if mute else []
             if step:
                 changed = True
-                told |= await self._write(transaction, job, facts.policy.alerts, step, facts.recent)
-        return Updated(told=told, changed=changed, still_open=still_open)
+                is_told = await self._write(transaction, line.row.job, alerts, step, facts.recent)
+                told |= is_told
+                if not is_told and _is_news(before.get(kind), step):
+                    self._suppressed(_why_not(step))
+        return Updated(
+            told=told,
+            changed=changed,
+            still_open=still_open,
+            quiet_until=min(quiet_until, default=None),
+        )
 
     async def withdraw(
         self,
@@ -83,8 +108,10 @@ class Alerting:
     ) -> bool:
         """End all incidents of a job that is gone; says whether channels are told."""
         told = False
-        for incident in (await transaction.incidents.open_of(job.id)).values():
-            step = incidents.withdraw(incident, at)
+        for incident in (await transaction.incidents.current_of(job.id)).values():
+            if not incident.is_open:
+                continue
+            step = incident_steps.withdraw(incident, at)
             told |= await self._write(transaction, job, alerts, step, runs)
         return told
 
@@ -99,25 +126,9 @@ class Alerting:
         channels: Sequence[str] = ()
         if step.notify and step.transition:
             channels = await self._channels(transaction, job, alerts, step)
-            if not channels:
-                step = replace(step, notify=False, why="NoChannel")
-        if not await transaction.incidents.save(step, at=transaction.now):
-            return False
-        if not step.notify or not step.transition:
-            return False
-        payload = messages.payload(
-            step=step,
-            transition=step.transition,
-            at=transaction.now,
-            cluster=self._cluster,
-            subject=messages.Subject(
-                namespace=job.namespace, name=job.name, uid=job.uid, group=job.group
-            ),
-            alerts=alerts,
-            execution=_run_of(step.incident, runs),
+        return await write(
+            transaction, self._cluster, job, alerts, step, channels=channels, runs=runs
         )
-        await transaction.outbox.enqueue(step.incident, channels, payload)
-        return True
 
     async def _channels(
         self,
@@ -126,16 +137,90 @@ class Alerting:
         alerts: policies.Alerts,
         step: incidents.Step,
     ) -> Sequence[str]:
-        """Return who is told: of an end, exactly those who heard of the beginning."""
+        """Return who is told: of an end, exactly those who heard of the beginning.
+
+        Channels that a step of escalation named hear of all that follows, and a step's severity
+        stays.
+        """
         if step.transition in incidents.ENDS:
             return await transaction.outbox.told(step.incident.id)
-        return self._directory.channels_for(
-            job.namespace,
-            job.name,
-            kind=step.incident.kind,
-            severity=step.incident.severity,
-            wanted=alerts.channels,
+        taken = alerts.escalation[: step.incident.escalated]
+        raised = [one.severity for one in taken if one.severity]
+        severity = max([step.incident.severity, *raised], key=lambda one: one.weight)
+        is_besides = step.transition is incidents.Transition.ESCALATED and not taken[-1].severity
+        named = (
+            taken[-1].channels if is_besides else [one for step in taken for one in step.channels]
         )
+        names = set(self._named(job, step.incident.kind, named))
+        if not is_besides:
+            names |= set(self._routed(job, step.incident.kind, severity, alerts.channels))
+        return sorted(names)
+
+    def _named(
+        self, job: ports.TrackedJob, kind: policies.Kind, channels: Sequence[str]
+    ) -> Sequence[str]:
+        """Return those that may be told, whatever severity they take."""
+        return [
+            name
+            for severity in policies.Severity
+            for name in self._routed(job, kind, severity, channels)
+        ]
+
+    def _routed(
+        self,
+        job: ports.TrackedJob,
+        kind: policies.Kind,
+        severity: policies.Severity,
+        wanted: Sequence[str] | None,
+    ) -> Sequence[str]:
+        return self._directory.channels_for(
+            job.namespace, job.name, kind=kind, severity=severity, wanted=wanted
+        )
+
+
+async def write(
+    transaction: ports.Transaction,
+    cluster: str,
+    job: ports.TrackedJob,
+    alerts: policies.Alerts,
+    step: incidents.Step,
+    *,
+    channels: Sequence[str],
+    runs: Sequence[executions.Execution],
+) -> bool:
+    """Write a step and, if it is to be told, its messages; says whether channels are told.
+
+    Nothing is written if another process took a step first.
+    """
+    if step.notify and not channels:
+        step = replace(step, notify=False, why="NoChannel")
+    if not await transaction.incidents.save(step, at=transaction.now):
+        return False
+    if not step.notify or not step.transition:
+        return False
+    payload = messages.payload(
+        step=step,
+        transition=step.transition,
+        at=transaction.now,
+        cluster=cluster,
+        subject=messages.Subject(
+            namespace=job.namespace, name=job.name, uid=job.uid, group=job.group
+        ),
+        alerts=alerts,
+        execution=_run_of(step.incident, runs),
+    )
+    await transaction.outbox.enqueue(step.incident, channels, payload)
+    return True
+
+
+def _is_news(before: incidents.Incident | None, step: incidents.Step) -> bool:
+    """Whether there was something to tell: a step, or the problem once more."""
+    repeats = before.suppressed if before else 0
+    return step.transition is not None or step.incident.suppressed > repeats
+
+
+def _why_not(step: incidents.Step) -> str:
+    return "NoChannel" if step.notify else step.why.partition(":")[0]
 
 
 def _run_of(

@@ -14,14 +14,11 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from rollcall.core import errors
-from rollcall.services import ports
+from rollcall.services import lanes, ports
 
 logger = logging.getLogger(__name__)
 
@@ -37,63 +34,17 @@ QUIET_AFTER = timedelta(minutes=1)
 QUIET_POLL = timedelta(seconds=5)
 GRACE = timedelta(seconds=5)  # for messages under way when the process stops
 
-LONGEST_BACKOFF = timedelta(seconds=300)
-GIVE_UP_AFTER = timedelta(hours=24)  # since the message was written
 LONGEST_STORE_BACKOFF = timedelta(seconds=30)
 LOOK_AGAIN = timedelta(seconds=30)  # at a channel that a person must mend
 CLUSTER_BACKOFF = timedelta(seconds=5)
-LONGEST_ERROR = 1000  # characters
 
 SUSPENDED = "Suspended"  # the reason of errors.InvalidSpec for a channel that is switched off
 GONE = "ChannelGone"
 
-
-class Result(StrEnum):
-    """What became of one try, as counted."""
-
-    DELIVERED = "delivered"
-    RETRIED = "retried"
-    POSTPONED = "postponed"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A try's result, to be recorded; `delay` counts from the moment of recording."""
-
-    notification: ports.Notification
-    result: Result
-    delay: timedelta = timedelta()
-    error: str | None = None
-
-    def outcome(self, now: datetime) -> ports.Outcome:
-        """Turn it into the row's next state."""
-        again = self.result in {Result.RETRIED, Result.POSTPONED}
-        return ports.Outcome(
-            notification=self.notification,
-            delivered=self.result is Result.DELIVERED,
-            retry_at=now + self.delay if again else None,
-            counts=self.result is not Result.POSTPONED,
-            error=self.error and self.error.replace("\0", "")[:LONGEST_ERROR],
-        )
-
-
-@dataclass(slots=True)
-class Lane:
-    """One channel's messages and its rest."""
-
-    waiting: deque[tuple[float, ports.Notification]] = field(default_factory=deque)  # begin by
-    task: asyncio.Task[None] | None = None
-    failures: int = 0  # in a row
-    rests_until: float = 0.0
-
-
-def backoff(failures: int, jitter: float) -> timedelta:
-    """Return how long to wait after that many failures: 1, 2, 4 … 300 s, times the jitter [0, 1).
-
-    Full jitter spreads what failed together over the whole time.
-    """
-    return min(timedelta(seconds=2 ** min(failures - 1, 16)), LONGEST_BACKOFF) * jitter
+# What is left of claimed messages once those that are held back are settled.
+Sift = Callable[
+    [ports.Transaction, Sequence[ports.Notification]], Awaitable[Sequence[ports.Notification]]
+]
 
 
 class Deliver:
@@ -107,6 +58,7 @@ class Deliver:
         clock: Callable[[], datetime],
         cluster: str,
         holder: str,
+        sift: Sift | None = None,
         on_outcome: Callable[[str, str], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -117,15 +69,17 @@ class Deliver:
         self._clock = clock
         self._cluster = cluster
         self._holder = holder
+        self._sift = sift
         self._on_outcome = on_outcome
         self._monotonic = monotonic
         self._jitter = jitter
         self._sleep = sleep
-        self._lanes: dict[str, Lane] = {}
-        self._unrecorded: list[Verdict] = []
+        self._lanes: dict[str, lanes.Lane] = {}
+        self._unrecorded: list[lanes.Verdict] = []
         self._woken = asyncio.Event()
         self._busy_at = monotonic()  # when there was something last
         self._stopping = False
+        self.drained_at: datetime | None = None  # when the outbox was last asked
 
     def wake(self) -> None:
         """Look at once: something was just written to the outbox."""
@@ -160,9 +114,11 @@ class Deliver:
         async with self._store.transaction() as transaction:
             outbox = transaction.outbox
             claimed = await outbox.claim(self._holder, BATCH, LEASE, cluster=self._cluster)
+            to_send = await self._sift(transaction, claimed) if self._sift and claimed else claimed
+        self.drained_at = self._clock()
         if claimed or self._lanes:
             self._busy_at = self._monotonic()
-        for notification in claimed:
+        for notification in to_send:
             self._hand_out(notification, begin_by)
         return len(claimed) == BATCH
 
@@ -173,16 +129,20 @@ class Deliver:
             await asyncio.gather(*tasks)
 
     def _hand_out(self, notification: ports.Notification, begin_by: float) -> None:
-        lane = self._lanes.setdefault(notification.channel, Lane())
+        lane = self._lanes.get(notification.channel)
+        if lane is None:
+            lane = self._lanes[notification.channel] = lanes.Lane(
+                clock=self._clock, monotonic=self._monotonic, jitter=self._jitter
+            )
         if len(lane.waiting) >= BATCH:
             return  # a slow channel; the lease runs out and the row comes again
         lane.waiting.append((begin_by, notification))
         if lane.task is None or lane.task.done():
             lane.task = asyncio.create_task(self._work(notification.channel, lane))
 
-    async def _work(self, channel: str, lane: Lane) -> None:
+    async def _work(self, channel: str, lane: lanes.Lane) -> None:
         while lane.waiting and not self._stopping:
-            rest = lane.rests_until - self._monotonic()
+            rest = lane.resting
             if rest > 0:
                 await self._postpone(lane, timedelta(seconds=rest))
                 continue
@@ -193,29 +153,32 @@ class Deliver:
             self._tell(channel, verdict)
             if not await self._record([verdict]):
                 lane.waiting.clear()  # nothing more is sent that could not be recorded
-        if not lane.failures and lane.rests_until <= self._monotonic():
+        if lane.is_well:
             self._lanes.pop(channel, None)
 
-    async def _postpone(self, lane: Lane, rest: timedelta) -> None:
+    async def _postpone(self, lane: lanes.Lane, rest: timedelta) -> None:
         rows = [notification for _, notification in lane.waiting]
         lane.waiting.clear()
         await self._record(
-            [Verdict(notification=row, result=Result.POSTPONED, delay=rest) for row in rows]
+            [
+                lanes.Verdict(notification=row, result=lanes.Result.POSTPONED, delay=rest)
+                for row in rows
+            ]
         )
 
-    async def _try(self, lane: Lane, notification: ports.Notification) -> Verdict:
+    async def _try(self, lane: lanes.Lane, notification: ports.Notification) -> lanes.Verdict:
         try:
             delivery = await self._send(notification)
         except errors.InvalidSpec as error:
             if error.reason == SUSPENDED:
-                return _dead(notification, SUSPENDED)
-            return self._rest(lane, notification, LOOK_AGAIN, f"{error.reason}: {error}")
+                return lanes.dead(notification, SUSPENDED)
+            return lane.rest(notification, LOOK_AGAIN, f"{error.reason}: {error}")
         except errors.ClusterUnavailable as error:
-            return self._rest(lane, notification, CLUSTER_BACKOFF, str(error))
+            return lane.rest(notification, CLUSTER_BACKOFF, str(error))
         if delivery is None:
-            return _dead(notification, GONE)
+            return lanes.dead(notification, GONE)
         self._senders.report(notification.channel, delivery, self._clock())
-        return self._judge(lane, notification, delivery)
+        return lane.judge(notification, delivery)
 
     async def _send(self, notification: ports.Notification) -> ports.Delivery | None:
         """Send, None if the channel does not exist.
@@ -235,38 +198,7 @@ class Deliver:
             logger.exception("A channel failed to send", extra=_fields(notification))
             return ports.Delivery(delivered=False, error=f"internal error: {type(error).__name__}")
 
-    def _judge(
-        self, lane: Lane, notification: ports.Notification, delivery: ports.Delivery
-    ) -> Verdict:
-        if delivery.delivered:
-            lane.failures = 0
-            return Verdict(notification=notification, result=Result.DELIVERED)
-        if delivery.permanent:
-            return _dead(notification, delivery.error or "refused")
-        if delivery.retry_after is not None:
-            return self._rest(lane, notification, delivery.retry_after, delivery.error)
-        if self._clock() - notification.created_at >= GIVE_UP_AFTER:
-            return _dead(notification, f"given up after 24h: {delivery.error}")
-        lane.failures += 1
-        rest = backoff(lane.failures, self._jitter())
-        lane.rests_until = self._monotonic() + rest.total_seconds()
-        return Verdict(
-            notification=notification,
-            result=Result.RETRIED,
-            delay=backoff(notification.attempts + 1, self._jitter()),
-            error=delivery.error,
-        )
-
-    def _rest(
-        self, lane: Lane, notification: ports.Notification, rest: timedelta, error: str | None
-    ) -> Verdict:
-        """Let the whole channel rest; the message keeps its tries, but not for ever."""
-        if self._clock() - notification.created_at >= GIVE_UP_AFTER:
-            return _dead(notification, f"given up after 24h: {error}")
-        lane.rests_until = self._monotonic() + rest.total_seconds()
-        return Verdict(notification=notification, result=Result.POSTPONED, delay=rest, error=error)
-
-    async def _record(self, verdicts: Sequence[Verdict]) -> bool:
+    async def _record(self, verdicts: Sequence[lanes.Verdict]) -> bool:
         try:
             await self._settle(verdicts)
         except errors.StoreUnavailable as error:
@@ -286,15 +218,15 @@ class Deliver:
             await self._settle(leftovers)
             self._unrecorded = self._unrecorded[len(leftovers) :]
 
-    async def _settle(self, verdicts: Sequence[Verdict]) -> None:
+    async def _settle(self, verdicts: Sequence[lanes.Verdict]) -> None:
         async def settle(transaction: ports.Transaction) -> None:
             outcomes = [verdict.outcome(transaction.now) for verdict in verdicts]
             await transaction.outbox.settle(outcomes)
 
         await self._store.run(settle)
 
-    def _tell(self, channel: str, verdict: Verdict) -> None:
-        level = {Result.DELIVERED: logging.INFO, Result.DEAD: logging.ERROR}
+    def _tell(self, channel: str, verdict: lanes.Verdict) -> None:
+        level = {lanes.Result.DELIVERED: logging.INFO, lanes.Result.DEAD: logging.ERROR}
         extra = _fields(verdict.notification) | {"result": verdict.result, "error": verdict.error}
         logger.log(level.get(verdict.result, logging.WARNING), "Notification tried", extra=extra)
         if self._on_outcome:
@@ -323,10 +255,6 @@ class Deliver:
         return [lane.task for lane in self._lanes.values() if lane.task and not lane.task.done()]
 
 
-def _dead(notification: ports.Notification, error: str) -> Verdict:
-    return Verdict(notification=notification, result=Result.DEAD, error=error)
-
-
 def _fields(notification: ports.Notification) -> dict[str, object]:
     return {
         "channel": notification.channel,
@@ -337,7 +265,7 @@ def _fields(notification: ports.Notification) -> dict[str, object]:
 
 
 def _pause_after(failures: int) -> float:
-    return min(backoff(failures, 1.0), LONGEST_STORE_BACKOFF).total_seconds()
+    return min(lanes.backoff(failures, 1.0), LONGEST_STORE_BACKOFF).total_seconds()
 
 
 def _log_round(error: Exception, failures: int) -> None:

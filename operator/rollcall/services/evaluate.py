@@ -23,7 +23,7 @@ from rollcall.core import (
     slots,
     verdicts,
 )
-from rollcall.services import alerting, facts, job_state, judge, ports, timeline
+from rollcall.services import alerting, facts, job_state, judge, ports, quiet, timeline
 
 LEAVING_FOR = timedelta(seconds=10)  # until the next look at a job that is being deleted
 
@@ -47,16 +47,20 @@ class Evaluator:
         store: ports.Store,
         evidence: ports.Evidence,
         directory: ports.Directory,
+        quiet: quiet.Quiet,
         cluster: str,
         defaults: policies.Defaults,
         changed: Callable[[UUID], None],
         wake: Callable[[], None],
         is_leaving: Callable[[str, str], bool] = lambda _namespace, _name: False,
         sight: Callable[[], blindness.Sight] = lambda: blindness.CLEAR,
+        suppressed: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self._store = store
         self._judge = judge.Judge(store=store, evidence=evidence, cluster=cluster)
-        self._alerting = alerting.Alerting(directory=directory, cluster=cluster)
+        self._alerting = alerting.Alerting(
+            directory=directory, quiet=quiet, cluster=cluster, suppressed=suppressed
+        )
         self._defaults = defaults
         self._changed = changed
         self._wake = wake
@@ -157,9 +161,9 @@ class Evaluator:
             proven_success_at=readings.cronjob.last_success_at if readings.cronjob else None,
         )
         checks = rules.check(known)
-        updated = await self._alerting.update(transaction, job, known, checks, line.incidents)
+        updated = await self._alerting.update(transaction, line, known, checks)
         state = job_state.state(known, line, updated.still_open, judged.through)
-        look_at = job_state.look_again_at(known, line, checks, updated.still_open, judged.through)
+        look_at = job_state.look_again_at(known, line, checks, updated, judged.through)
         changed = updated.changed or judged.has_rows or state != line.row.state
         return _Look(outcome=(state, look_at), told=updated.told, changed=changed)
 

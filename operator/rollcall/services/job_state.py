@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rollcall.core import executions, findings, health, incidents, policies, slots, streaks
-from rollcall.services import ports
+from rollcall.services import alerting, ports
 from rollcall.services.timeline import Timeline, final_at
 
 LOOK_AT_LEAST_EVERY = timedelta(hours=1)
@@ -42,7 +42,7 @@ def look_again_at(
     facts: findings.Facts,
     line: Timeline,
     checks: Mapping[policies.Kind, findings.Check],
-    still_open: Sequence[incidents.Incident],
+    updated: alerting.Updated,
     judged_through: datetime | None,
 ) -> datetime:
     """Return when to look again without being asked.
@@ -54,7 +54,10 @@ def look_again_at(
     if not line.is_whole or (line.final and line.final[-1].at != judged_through):
         return now
     times = [check.look_again_at for check in checks.values()]
-    times += [incidents.remind_at(incident, facts.policy.alerts) for incident in still_open]
+    alerts = facts.policy.alerts
+    times += [incidents.remind_at(incident, alerts) for incident in updated.still_open]
+    times += [incidents.escalate_at(incident, alerts) for incident in updated.still_open]
+    times.append(updated.quiet_until)
     if line.unstarted:  # slots are judged in order: none before the first of them
         times.append(max(final_at(line.waiting[0], facts.sight), now))
     times.append(slots.next_after(line.revisions, now))

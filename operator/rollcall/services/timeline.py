@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from rollcall.core import blindness, executions, findings, incidents, policies, slots, streaks
+from rollcall.core import (
+    blindness,
+    executions,
+    findings,
+    incidents,
+    policies,
+    silences,
+    slots,
+    streaks,
+)
 from rollcall.services import ports
 
 RECENT = 100  # executions that judge and rules look back on
@@ -25,7 +34,8 @@ class Timeline:
 
     row: ports.JobRow
     recent: Sequence[executions.Execution]
-    incidents: Mapping[policies.Kind, incidents.Incident]  # the open ones
+    incidents: Mapping[policies.Kind, incidents.Incident]  # the open and the dismissed ones
+    silences: Sequence[silences.Silence]  # of the cluster, in force
     sight: blindness.Sight
     revisions: Sequence[slots.Revision]
     final: Sequence[slots.Slot]
@@ -71,12 +81,16 @@ class Timeline:
 async def load(
     transaction: ports.Transaction, rows: Sequence[ports.JobRow], sight: blindness.Sight
 ) -> list[Timeline]:
-    """Read what there is of each job, all together, and find out which of its slots are final."""
+    """Read what there is of each job, all together, and find out which of its slots are final.
+
+    There is at least one, and all are of one cluster.
+    """
     jobs = [row.job for row in rows]
     recent = await transaction.ledger.recent_of([job.id for job in jobs], RECENT)
     since = {job.id: job.created_at for job in jobs}
     revisions = await transaction.history.revisions_of(since)
-    still_open = await transaction.incidents.open_of_all([job.id for job in jobs])
+    current = await transaction.incidents.current_of_all([job.id for job in jobs])
+    in_force = await transaction.silences.in_force(jobs[0].cluster)
     return [
         await _timeline(
             transaction,
@@ -84,7 +98,8 @@ async def load(
             sight,
             recent=recent[row.job.id],
             revisions=revisions[row.job.id],
-            still_open=still_open[row.job.id],
+            current=current[row.job.id],
+            in_force=in_force,
         )
         for row in rows
     ]
@@ -97,7 +112,8 @@ async def _timeline(
     *,
     recent: Sequence[executions.Execution],
     revisions: Sequence[slots.Revision],
-    still_open: Mapping[policies.Kind, incidents.Incident],
+    current: Mapping[policies.Kind, incidents.Incident],
+    in_force: Sequence[silences.Silence],
 ) -> Timeline:
     now, since = transaction.now, judged_through(row)
     expected = slots.expected(revisions, after=since, until=now)
@@ -108,7 +124,8 @@ async def _timeline(
     return Timeline(
         row=row,
         recent=recent,
-        incidents=still_open,
+        incidents=current,
+        silences=in_force,
         sight=sight,
         revisions=revisions,
         final=final[:SLOTS_AT_ONCE],

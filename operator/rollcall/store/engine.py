@@ -22,6 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollcall.core import reporting
 from rollcall.services import ports
 from rollcall.store import (
+    alert_numbers,
+    alerts,
     attempts,
     audit,
     beats,
@@ -45,6 +47,7 @@ from rollcall.store import (
     windows,
 )
 from rollcall.store import dead_letters as letters
+from rollcall.store import silences as silencing
 
 T = TypeVar("T")
 
@@ -79,6 +82,7 @@ class Transaction:
     gaps: ports.Gaps
     incidents: ports.Incidents
     outbox: ports.Outbox
+    silences: ports.Silences
     sight: ports.Sight
     neighbours: ports.Neighbours
     reports: ports.Reports
@@ -87,6 +91,9 @@ class Transaction:
     audit: ports.Audit
     letters: letters.Pages
     listing: listing.Listing
+    alerts: alerts.Alerts
+    alert_numbers: alert_numbers.AlertNumbers
+    silence_pages: silencing.Pages
     numbers: statistics.Numbers
 
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
@@ -199,6 +206,7 @@ class Database:
             gaps=gaps.Gaps(connection),
             incidents=incidents.Incidents(connection),
             outbox=outbox.Outbox(connection, now),
+            silences=silencing.Silences(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),
             reports=reports.Reports(connection, now),
@@ -207,5 +215,8 @@ class Database:
             audit=audit.Audit(connection),
             letters=letters.Pages(connection),
             listing=listing.Listing(connection),
+            alerts=alerts.Alerts(connection),
+            alert_numbers=alert_numbers.AlertNumbers(connection),
+            silence_pages=silencing.Pages(connection, now),
             numbers=statistics.Numbers(connection, now),
         )

@@ -2,6 +2,7 @@
 
 Invariant: a step is written only onto the version that it was decided from. Whoever comes second,
 be it with the same opening or with a step from an older reading, writes nothing and hears so.
+People's acts lock the job's row first, as looks do, so that neither overtakes the other.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,15 +16,43 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import incidents, policies
-from rollcall.store import models
+from rollcall.services import ports
+from rollcall.store import models, registry
 
+_jobs = models.table(models.CronJob)
 _incidents = models.table(models.Incident)
 _transitions = models.table(models.IncidentTransition)
 
 # Built once: building a statement costs more than running it.
-_OPEN_OF = sa.select(_incidents).where(
-    _incidents.c.cronjob_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
-    _incidents.c.resolved_at.is_(None),
+_CURRENT_OF = (
+    sa.select(_incidents)
+    .where(
+        _incidents.c.cronjob_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
+        # Written as in the predicate of incidents_current_idx.
+        sa.text("(incidents.resolved_at IS NULL OR incidents.dismissed)"),
+    )
+    # The open one last: it is what counts, should there be a dismissed one as well.
+    .order_by(_incidents.c.resolved_at.nulls_last())
+)
+_BY_ID = sa.select(_incidents).where(_incidents.c.id == sa.bindparam("id"))
+_LOCK_JOB_OF = (
+    sa.select(_jobs)
+    .where(
+        _jobs.c.cluster == sa.bindparam("cluster"),
+        _jobs.c.id
+        == sa.select(_incidents.c.cronjob_id)
+        .where(_incidents.c.id == sa.bindparam("id"))
+        .scalar_subquery(),
+    )
+    .with_for_update(key_share=True)
+)
+_SUBJECTS = (
+    sa.select(_incidents.c.id.label("incident_id"), _incidents.c.kind, _jobs)
+    .join(_jobs, _jobs.c.id == _incidents.c.cronjob_id)
+    .where(_incidents.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
+)
+_FOLLOWED = (
+    sa.update(_incidents).where(_incidents.c.id == sa.bindparam("key")).values(dismissed=False)
 )
 
 
@@ -33,20 +62,41 @@ class Incidents:
 
     connection: AsyncConnection
 
-    async def open_of(self, cronjob_id: UUID) -> Mapping[policies.Kind, incidents.Incident]:
-        """Return the open incidents of a job."""
-        return (await self.open_of_all([cronjob_id]))[cronjob_id]
+    async def current_of(self, cronjob_id: UUID) -> Mapping[policies.Kind, incidents.Incident]:
+        """Return the open and dismissed incidents of a job."""
+        return (await self.current_of_all([cronjob_id]))[cronjob_id]
 
-    async def open_of_all(
+    async def current_of_all(
         self, cronjob_ids: Collection[UUID]
     ) -> Mapping[UUID, Mapping[policies.Kind, incidents.Incident]]:
         """Return the same for many jobs, each of them."""
         found: dict[UUID, dict[policies.Kind, incidents.Incident]] = {
             one: {} for one in cronjob_ids
         }
-        for incident in await read_open(self.connection, cronjob_ids):
+        for incident in await _read(self.connection, cronjob_ids):
             found[incident.cronjob_id][incident.kind] = incident
         return found
+
+    async def lock(
+        self, cluster: str, incident_id: UUID
+    ) -> tuple[ports.TrackedJob, incidents.Incident] | None:
+        """Return one and its job, locked against looks and acts until the transaction ends."""
+        key = {"id": incident_id}
+        jobs = await self.connection.execute(_LOCK_JOB_OF, key | {"cluster": cluster})
+        job = jobs.one_or_none()
+        if job is None:
+            return None
+        row = (await self.connection.execute(_BY_ID, key)).one_or_none()
+        return (registry.job_row(job).job, incident_of(row)) if row else None
+
+    async def subjects_of(
+        self, incident_ids: Collection[UUID]
+    ) -> Mapping[UUID, tuple[ports.TrackedJob, policies.Kind]]:
+        """Return of each incident whose it is, and its kind."""
+        rows = await self.connection.execute(_SUBJECTS, {"ids": sorted(incident_ids)})
+        return {
+            row.incident_id: (registry.job_row(row).job, policies.Kind(row.kind)) for row in rows
+        }
 
     async def save(self, step: incidents.Step, *, at: datetime) -> bool:
         """Write the incident and its transition with the reason for telling or not.
@@ -58,6 +108,8 @@ class Incidents:
         statement = _opening(incident) if is_new else _next(step)
         if (await self.connection.execute(statement)).one_or_none() is None:
             return False
+        if step.follows:
+            await self.connection.execute(_FOLLOWED, {"key": step.follows})
         if step.transition:
             await self.connection.execute(_transition(step, step.transition, at))
         return True
@@ -67,8 +119,14 @@ async def read_open(
     connection: AsyncConnection, cronjob_ids: Collection[UUID]
 ) -> list[incidents.Incident]:
     """Read the open incidents of these jobs."""
-    rows = await connection.execute(_OPEN_OF, {"ids": list(cronjob_ids)})
-    return [_incident(row) for row in rows]
+    return [one for one in await _read(connection, cronjob_ids) if one.is_open]
+
+
+async def _read(
+    connection: AsyncConnection, cronjob_ids: Collection[UUID]
+) -> list[incidents.Incident]:
+    rows = await connection.execute(_CURRENT_OF, {"ids": list(cronjob_ids)})
+    return [incident_of(row) for row in rows]
 
 
 def _opening(incident: incidents.Incident) -> sa.Executable:
@@ -91,11 +149,7 @@ def _next(step: incidents.Step) -> sa.Executable:
     before = incident.version - (1 if step.transition else 0)
     return (
         sa.update(_incidents)
-        .where(
-            _incidents.c.id == incident.id,
-            _incidents.c.version == before,
-            _incidents.c.resolved_at.is_(None),
-        )
+        .where(_incidents.c.id == incident.id, _incidents.c.version == before)
         .values(**_columns(incident))
         .returning(_incidents.c.id)
     )
@@ -130,11 +184,28 @@ def _columns(incident: incidents.Incident) -> dict[str, Any]:
         "suppressed": incident.suppressed,
         "reasons": list(incident.reasons),
         "inhibited_by": incident.inhibited_by.value if incident.inhibited_by else None,
+        "silenced_by": incident.silenced_by,
+        "held_back": incident.held_back,
+        "escalated": incident.escalated,
+        "escalate_at": incident.escalate_at,
+        **_acknowledged(incident.acknowledged),
+        "false_alarm": incident.false_alarm,
+        "tell_again": incident.tell_again,
+        "dismissed": incident.dismissed,
         "version": incident.version,
     }
 
 
-def _incident(row: sa.Row[Any]) -> incidents.Incident:
+def _acknowledged(given: incidents.Acknowledgement | None) -> dict[str, Any]:
+    return {
+        "acknowledged_at": given.at if given else None,
+        "acknowledged_by": given.by if given else None,
+        "acknowledge_reason": given.reason if given else None,
+    }
+
+
+def incident_of(row: sa.Row[Any]) -> incidents.Incident:
+    """Read a row of `incidents`."""
     return incidents.Incident(
         id=row.id,
         cronjob_id=row.cronjob_id,
@@ -151,5 +222,21 @@ def _incident(row: sa.Row[Any]) -> incidents.Incident:
         suppressed=row.suppressed,
         reasons=tuple(row.reasons),
         inhibited_by=policies.Kind(row.inhibited_by) if row.inhibited_by else None,
+        silenced_by=row.silenced_by,
+        held_back=row.held_back,
+        escalated=row.escalated,
+        escalate_at=row.escalate_at,
+        acknowledged=_acknowledgement(row),
+        false_alarm=row.false_alarm,
+        tell_again=row.tell_again,
+        dismissed=row.dismissed,
         version=row.version,
+    )
+
+
+def _acknowledgement(row: sa.Row[Any]) -> incidents.Acknowledgement | None:
+    if row.acknowledged_at is None:
+        return None
+    return incidents.Acknowledgement(
+        at=row.acknowledged_at, by=row.acknowledged_by, reason=row.acknowledge_reason
     )

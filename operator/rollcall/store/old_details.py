@@ -51,3 +51,6 @@ OF_JOBS = (
 AUDIT = sa.text(
     "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE at < :before LIMIT :rows)"
 )
+SILENCES = sa.text(
+    "DELETE FROM silences WHERE id IN (SELECT id FROM silences WHERE ends_at < :before LIMIT :rows)"
+)

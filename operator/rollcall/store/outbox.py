@@ -8,7 +8,7 @@ How a row is delivered:
    same key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,9 +23,10 @@ from rollcall.services import ports
 from rollcall.store import models
 
 _jobs = models.table(models.CronJob)
+_incidents = models.table(models.Incident)
 _rows = models.table(models.Notification)
 
-PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+PENDING, DELIVERED, DEAD, SUPPRESSED = "pending", "delivered", "dead", "suppressed"
 # Written as in the predicate of notifications_pending_idx.
 _IS_PENDING = sa.text("notifications.status = 'pending'")
 # What a person reads about a failed try; bodies of error pages can be long.
@@ -65,7 +66,7 @@ class Outbox:
         """Return the channels that have or will have heard of this incident."""
         rows = await self.connection.execute(
             sa.select(_rows.c.channel)
-            .where(_rows.c.incident_id == incident_id, _rows.c.status != DEAD)
+            .where(_rows.c.incident_id == incident_id, _rows.c.status.in_((PENDING, DELIVERED)))
             .distinct()
             .order_by(_rows.c.channel)
         )
@@ -100,6 +101,23 @@ class Outbox:
                 .where(_rows.c.id == outcome.notification.id, _IS_PENDING)
                 .values(holder=None, **_columns(outcome, self.now))
             )
+
+    async def hold_back(self, held: Mapping[int, str]) -> None:
+        """Settle claimed rows that are not sent, by id with the reason.
+
+        An incident of which nobody has heard or will hear is no longer announced; its version moves
+        on, so that a look under way, which read that it was, writes nothing.
+        """
+        touched = set()
+        for row_id in sorted(held):
+            given = {"row_id": row_id, "why": held[row_id]}
+            touched |= set((await self.connection.execute(_SUPPRESS, given)).scalars())
+        await self.connection.execute(_UNANNOUNCE, {"ids": sorted(touched)})
+
+    async def unheard(self, incident_ids: Collection[UUID]) -> Collection[tuple[UUID, str]]:
+        """Return incident and channel where messages were held back and none was delivered."""
+        rows = await self.connection.execute(_UNHEARD, {"ids": sorted(incident_ids)})
+        return {(row.incident_id, row.channel) for row in rows}
 
     async def _cluster_of(self, cronjob_id: UUID) -> str:
         query = sa.select(_jobs.c.cluster).where(_jobs.c.id == cronjob_id)
@@ -141,6 +159,38 @@ def _claim() -> sa.Executable:
 
 # Built once: building a statement costs more than running it, and this one runs each second.
 _CLAIM = _claim()
+_SUPPRESS = (
+    sa.update(_rows)
+    .where(_rows.c.id == sa.bindparam("row_id"), _IS_PENDING)
+    .values(status=SUPPRESSED, holder=None, suppressed_by=sa.bindparam("why"))
+    .returning(_rows.c.incident_id)
+)
+_IDS = sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid)))
+_is_heard = (
+    sa.exists()
+    .where(_rows.c.incident_id == _incidents.c.id, _rows.c.status.in_((PENDING, DELIVERED)))
+    .correlate(_incidents)
+)
+_UNANNOUNCE = (
+    sa.update(_incidents)
+    .where(_incidents.c.id == _IDS, _incidents.c.resolved_at.is_(None))
+    .values(
+        version=_incidents.c.version + 1,
+        held_back=True,
+        announced_at=sa.case((_is_heard, _incidents.c.announced_at)),
+        notified_at=sa.case((_is_heard, _incidents.c.notified_at)),
+        escalate_at=sa.case((_is_heard, _incidents.c.escalate_at)),
+    )
+)
+_UNHEARD = (
+    sa.select(_rows.c.incident_id, _rows.c.channel)
+    .where(_rows.c.incident_id == _IDS)
+    .group_by(_rows.c.incident_id, _rows.c.channel)
+    .having(
+        sa.func.bool_or(_rows.c.status == SUPPRESSED),
+        ~sa.func.bool_or(_rows.c.status == DELIVERED),
+    )
+)
 
 
 def _columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:

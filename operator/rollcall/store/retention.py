@@ -140,6 +140,7 @@ class Retention:
                 await self._remove(statement, values | {"cronjob_ids": some})
         await self._remove(_OLD_GAPS, {"before": before})
         await self._remove(_OLD_INCIDENTS, {"before": before})
+        await self._remove(old_details.SILENCES, {"before": before})
 
     async def _remove_rollups(self, before: datetime) -> None:
         for some in await self.rollups.jobs():

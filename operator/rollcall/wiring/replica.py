@@ -22,13 +22,15 @@ from rollcall.cluster import (
 )
 from rollcall.core import errors
 from rollcall.metrics import names
-from rollcall.notify import http, registry
+from rollcall.notify import http, pings, registry
 from rollcall.services import (
+    deadman,
     deliver,
     evaluate,
     event_collector,
     inbox,
     obstacles,
+    quiet,
     sight,
     sweep,
     upkeep,
@@ -115,12 +117,20 @@ class Replica:
 
     def _wire_services(self, settings: config.Settings, kube: client.KubeClient) -> None:
         reads = evidence.Evidence(kube=kube)
+        self.quiet = quiet.Quiet(
+            directory=self.channels,
+            cluster=settings.cluster,
+            defaults=settings.defaults,
+            recurring=settings.maintenance,
+            suppressed=self.metrics.kept_quiet,
+        )
         self.deliver = deliver.Deliver(
             store=self.store,
             senders=self.channels,
             clock=clock.now,
             cluster=settings.cluster,
             holder=self.elector.identity,
+            sift=self.quiet.sift,
             on_outcome=self.metrics.sent,
         )
         self.resync = resync.Resync(
@@ -147,12 +157,14 @@ class Replica:
             store=self.store,
             evidence=reads,
             directory=self.channels,
+            quiet=self.quiet,
             cluster=settings.cluster,
             defaults=settings.defaults,
             changed=self._changed,
             wake=self.deliver.wake,
             is_leaving=self._is_leaving,
             sight=self.sight.seen,
+            suppressed=self.metrics.kept_quiet,
         )
         self.event_collector = event_collector.EventCollector(store=self.store, evidence=reads)
         self.observer = writer.Writer(
@@ -175,7 +187,20 @@ class Replica:
         self.upkeep = upkeep.Upkeep(
             store=housekeeping.Housekeeping(self.store), retention_weeks=settings.retention_weeks
         )
+        self.deadman = self._wire_deadman(settings)
         self.led_since: datetime | None = None
+
+    def _wire_deadman(self, settings: config.Settings) -> deadman.DeadMan | None:
+        if settings.deadman_url is None:
+            return None
+        asks = pings.Pings(ingest_url=settings.sidecar.ingest_url, deadman_url=settings.deadman_url)
+        return deadman.DeadMan(
+            ping=asks.deadman,
+            canary=asks.canary,
+            signs=lambda: {"sweep": self.sweep.swept_at, "outbox": self.deliver.drained_at},
+            clock=clock.now,
+            on_word=self.metrics.gave_word,
+        )
 
     def _changed(self, cronjob_id: UUID) -> None:
         self.writer.touch(cronjob_id)
@@ -229,6 +254,8 @@ class Replica:
             "deliver": self.deliver.run,
             "upkeep": self.upkeep.run,
         }
+        if self.deadman:
+            loops["deadman"] = self.deadman.run
         return [
             asyncio.create_task(lifecycle.guard(name, loop), name=name)
             for name, loop in loops.items()

@@ -136,7 +136,7 @@ def test_where_nobody_knows_who_you_are_you_are_asked(
         raise KeyError("uid not found")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert "--as NAME" in rollcall("resolve", FIRST, code=2)
+    assert "--by NAME" in rollcall("resolve", FIRST, code=2)
 
 
 @pytest.mark.parametrize("act", ["requeue", "resolve", "discard"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollcall.core import incidents, policies
+from rollcall.core import incident_steps, incidents, policies
 from rollcall.core.incidents import Transition
 from rollcall.core.policies import Kind, Severity
 from rollcall.store import engine
@@ -26,7 +26,7 @@ async def save(store: engine.Database, *steps: incidents.Step) -> list[bool]:
 
 async def open_of(store: engine.Database) -> dict[Kind, incidents.Incident]:
     async with store.transaction() as unit:
-        return dict(await unit.incidents.open_of(JOB.id))
+        return dict(await unit.incidents.current_of(JOB.id))
 
 
 async def transitions(store: engine.Database) -> list[tuple[Any, ...]]:
@@ -182,7 +182,7 @@ async def test_after_the_end_the_next_incident_is_another_one(store: engine.Data
 async def test_an_inhibited_incident_that_is_told_later_is_a_step_of_the_same(
     store: engine.Database,
 ) -> None:
-    inhibited = incidents.decide(
+    inhibited = incident_steps.decide(
         None,
         builders.finding(Kind.STALE),
         cronjob_id=JOB.id,

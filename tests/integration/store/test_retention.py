@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
-from rollcall.core import executions, slots
+from rollcall.core import executions, silences, slots
 from rollcall.core.executions import Status
 from rollcall.store import engine, housekeeping, partitions, retention
 from support import builders, clocks
@@ -216,9 +217,30 @@ async def test_old_incidents_go_when_they_are_over_and_open_ones_stay(
     await keeper.retire(2)
 
     async with store.transaction() as unit:
-        assert len(await unit.incidents.open_of(JOB.id)) == 1
+        assert len(await unit.incidents.current_of(JOB.id)) == 1
     assert await count(store, "incidents") == 1
     assert await count(store, "incident_transitions") == 1
+
+
+async def test_silences_go_when_they_were_over_for_long(
+    store: engine.Database, keeper: housekeeping.Housekeeping
+) -> None:
+    async with store.transaction() as unit:
+        for number, ends_at in enumerate((NOW - 30 * WEEK, NOW - DAY, NOW + DAY)):
+            silence = silences.Silence(
+                id=UUID(int=number),
+                selector=silences.Selector(),
+                chosen={},
+                starts_at=NOW - 31 * WEEK,
+                ends_at=ends_at,
+                author="ada",
+                reason="why",
+            )
+            await unit.silences.add(builders.CLUSTER, silence)
+
+    await keeper.retire(2)
+
+    assert await count(store, "silences") == 2
 
 
 async def test_rollups_and_the_names_of_deleted_jobs_go_after_two_years(

@@ -215,6 +215,14 @@ async def test_a_channel_without_its_secret_is_still_told(world: World) -> None:
     assert world.told() == ["team"]
 
 
+def test_the_labels_of_a_job_are_known_while_it_exists(world: World) -> None:
+    assert world.channels.labels_of("shop", "job") == {}
+    world.channels.put_job("shop", "job", {"tier": "gold"})
+    assert world.channels.labels_of("shop", "job") == {"tier": "gold"}
+    world.channels.remove_job("shop", "job")
+    assert world.channels.labels_of("shop", "job") == {}
+
+
 # Bodies that a person must mend.
 
 

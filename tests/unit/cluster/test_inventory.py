@@ -126,3 +126,12 @@ def test_the_container_that_a_job_tracks_is_known_without_reading_the_job() -> N
     known.put(tracked(tracking={"container": "worker"}))
     assert KEY in known
     assert known.container(KEY) == "worker"
+
+
+def test_the_channels_of_a_job_are_those_of_its_alerts_and_of_their_escalation() -> None:
+    known = inventory.Inventory(cluster="test")
+    steps = [{"after": "1h", "channels": ["pager", "team"]}, {"after": "2h", "severity": "info"}]
+    known.put(tracked(alerts={"channels": ["team"], "escalation": steps}))
+    assert known.channels(KEY) == ("team", "pager")
+    known.put(versioned(tracked(alerts={"escalation": "often"}), 12))
+    assert known.channels(KEY) == ()

@@ -33,6 +33,8 @@ SETTINGS = config.Settings(
     log_level="INFO",
     sidecar=config.Sidecar(image="registry.example/sidecar:1", ingest_url="http://api:8080"),
     defaults=policies.defaults(),
+    maintenance=(),
+    deadman_url=None,
     kube_context=None,
 )
 
@@ -517,6 +519,15 @@ async def test_a_channel_that_does_not_select_the_job_is_told_but_the_job_runs(
     world.refusals = []
     await world.settle()
     assert world.ready == ("True", "Reconciled")
+
+
+async def test_a_channel_of_a_step_of_escalation_that_does_not_select_the_job_is_told_too(
+    world: World,
+) -> None:
+    world.refusals = ["AlertChannel pager does not exist"]
+    world.wish(tracked(alerts={"escalation": [{"after": "30m", "channels": ["pager"]}]}))
+    await world.settle()
+    assert world.ready == ("False", "ChannelForbidden")
 
 
 async def test_only_a_changed_row_is_registered_again(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta, timezone
 
-from rollcall.core import incidents, messages
+from rollcall.core import acts, incidents, messages
 from rollcall.core.executions import Execution, Status, Trigger
 from support import builders
 
@@ -40,6 +40,8 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
             "reason": "Error",
             "message": "1 run failed",
             "evidence": {"count": 1},
+            "acknowledged": None,
+            "escalated": 0,
         },
         "cronjob": {
             "namespace": "shop",
@@ -72,6 +74,20 @@ def test_a_resolved_incident_says_when() -> None:
     incident = payload(end)["incident"]
     assert isinstance(incident, dict)
     assert (incident["status"], incident["resolvedAt"]) == ("resolved", "2026-03-02T12:00:01.500Z")
+
+
+def test_an_acknowledged_incident_says_by_whom() -> None:
+    wish = acts.Wish(act=acts.Act.ACKNOWLEDGE, actor="ada", reason="disk is full")
+    step = acts.take(builders.step().incident, wish, builders.SLOT_AT)
+    said = payload(step)
+    incident = said["incident"]
+    assert isinstance(incident, dict)
+    assert said["type"] == "incident.acknowledged"
+    assert incident["acknowledged"] == {
+        "at": "2026-03-02T12:00:00.000Z",
+        "by": "ada",
+        "reason": "disk is full",
+    }
 
 
 def test_a_run_by_hand_has_no_slot() -> None:

@@ -11,6 +11,10 @@ from rollcall.core.policies import AUTO, Kind, Severity
 BUILT_IN = policies.defaults()
 
 
+def _escalation(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {"alerts": {"escalation": list(steps)}}
+
+
 def test_an_empty_spec_has_the_defaults() -> None:
     policy = policies.read({}, BUILT_IN)
     assert policy.rules == BUILT_IN.rules
@@ -69,6 +73,23 @@ def test_alerts_are_read() -> None:
     assert (alerts.owner, alerts.runbook_url) == ("team", "https://x.test")
 
 
+def test_escalation_and_maintenance_are_read() -> None:
+    raw = {
+        "escalation": [
+            {"after": "30m", "channels": ["pager"]},
+            {"after": "2h", "severity": "critical"},
+        ],
+        "maintenance": [{"schedule": "0 2 * * 0", "duration": "4h", "reason": "backups"}],
+    }
+    alerts = policies.read({"alerts": raw}, BUILT_IN).alerts
+    assert alerts.escalation == (
+        policies.EscalationStep(after=timedelta(minutes=30), channels=("pager",)),
+        policies.EscalationStep(after=timedelta(hours=2), severity=Severity.CRITICAL),
+    )
+    (window,) = alerts.maintenance
+    assert (window.duration, window.reason) == (timedelta(hours=4), "backups")
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
@@ -93,12 +114,25 @@ def test_alerts_are_read() -> None:
             "InvalidDuration",
             "unschedulable.info",
         ),
+        (_escalation({"after": "1h"}), "InvalidEscalation", "write channels or severity"),
+        (_escalation({"channels": ["a"]}), "InvalidDuration", r"alerts.escalation\[0\].after"),
+        (
+            _escalation({"after": "1h", "severity": "info"}, {"after": "1h", "severity": "info"}),
+            "InvalidEscalation",
+            "one after the other",
+        ),
+        (
+            {"alerts": {"maintenance": [{"schedule": "often", "duration": "1h"}]}},
+            "InvalidMaintenance",
+            r"alerts.maintenance\[0\].schedule",
+        ),
     ],
     ids=[
         "unknown rule", "zero", "a boolean", "a duration as count", "auto without meaning",
         "a number as duration", "zero duration", "absurdly long", "words", "no type of error",
         "a type without a list", "a window", "more than all", "a boolean percentage",
         "a window in words", "fewer than one run", "a node that comes after five",
+        "a step to nobody", "a step at no time", "steps at once", "maintenance",
     ],
 )  # fmt: skip
 def test_a_wrong_policy_names_the_field(spec: dict[str, Any], reason: str, words: str) -> None:

@@ -104,6 +104,9 @@ def test_no_kind_is_without_words() -> None:
     [
         pytest.param(incidents.Transition.CHANGED, "🟠 NOW WARNING", id="changed"),
         pytest.param(incidents.Transition.REMINDER, "🟠 STILL WARNING", id="reminder"),
+        pytest.param(
+            incidents.Transition.ESCALATED, "🟠 NOBODY ACKNOWLEDGED WARNING", id="escalated"
+        ),
     ],
 )
 def test_a_later_message_says_that_it_is_not_the_first(
@@ -112,6 +115,27 @@ def test_a_later_message_says_that_it_is_not_the_first(
     message = slack.render(payload(transition=transition, suppressed=4))
     assert header(message) == f"{title}: shop/backup is failing"
     assert "4 more since the last message" in texts(message)
+
+
+@pytest.mark.parametrize(
+    ("reason", "story"),
+    [
+        ("disk is full", "ada looks after it: disk is full. It is: 1 run failed"),
+        (None, "ada looks after it. It is: 1 run failed"),
+    ],
+)
+def test_an_acknowledged_problem_says_who_looks_after_it(reason: str | None, story: str) -> None:
+    body = payload(transition=incidents.Transition.ACKNOWLEDGED)
+    body["incident"] |= {"acknowledged": {"at": body["time"], "by": "ada", "reason": reason}}
+    message = slack.render(body)
+    assert header(message) == "🟠 ACKNOWLEDGED WARNING: shop/backup is failing"
+    assert story in texts(message)
+
+
+def test_a_problem_that_nobody_looks_after_any_more_says_so() -> None:
+    message = slack.render(payload(transition=incidents.Transition.UNACKNOWLEDGED))
+    assert header(message) == "🟠 STILL WARNING: shop/backup is failing"
+    assert "nobody looks after it any more. It is: 1 run failed" in texts(message)
 
 
 def test_a_solved_problem_is_green_and_says_how_long_it_lasted() -> None:
@@ -212,7 +236,7 @@ def test_escaped_text_is_cut_between_characters(text: str, limit: int) -> None:
 
 
 def test_a_payload_of_a_later_version_is_still_shown() -> None:
-    body = payload() | {"type": "incident.escalated"}
+    body = payload() | {"type": "incident.exploded"}
     body["incident"] |= {"kind": "odd", "severity": "fatal", "openedAt": "yesterday"}
     assert header(slack.render(body)) == "⚪ FATAL: shop/backup odd"
 

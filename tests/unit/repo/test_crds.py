@@ -15,6 +15,7 @@ from rollcall.core import (
     counters,
     durations,
     health,
+    maintenance,
     names,
     policies,
     reporting,
@@ -117,6 +118,17 @@ def test_durations_have_the_bound_that_the_code_has() -> None:
     rules = str(cooldown["x-kubernetes-validations"])
     assert f"<= {durations.LONGEST.total_seconds():.0f}" in rules
     assert f"at most {durations.LONGEST.days}d" in rules
+
+
+def test_alerts_have_the_choices_and_bounds_that_the_code_has() -> None:
+    alerts = definitions.part("trackedcronjobs", "spec", "alerts")["properties"]
+    assert alerts["maintenance"]["maxItems"] == maintenance.MOST
+    window = {"schedule": "0 2 * * 0", "timeZone": "Etc/UTC", "duration": "4h", "reason": "why"}
+    assert alerts["maintenance"]["items"]["properties"].keys() == window.keys()
+    assert maintenance.read(window, "x").reason == "why"
+    step = alerts["escalation"]["items"]["properties"]
+    assert set(step["severity"]["enum"]) == set(policies.Severity)
+    assert step.keys() == {"after", "channels", "severity"}
 
 
 def test_tracking_has_the_choices_and_bounds_that_the_code_has() -> None:

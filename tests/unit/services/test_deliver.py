@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override  # typing has it from 3.12 on
 
 from rollcall.core import errors
-from rollcall.services import deliver, ports
+from rollcall.services import deliver, lanes, ports
 from support import clocks, outboxes
 from support.loops import play
 
@@ -467,7 +467,7 @@ async def test_a_nul_in_an_error_does_not_reach_the_database(world: World) -> No
     error = world.store.row(key).error
     assert error is not None
     assert error.startswith("abxxx")
-    assert len(error) == deliver.LONGEST_ERROR
+    assert len(error) == lanes.LONGEST_ERROR
 
 
 async def test_wake_makes_the_loop_look_at_once(world: World) -> None:
@@ -527,8 +527,8 @@ async def test_stopping_does_not_wait_for_a_hanging_receiver(
     ],
 )
 def test_the_back_off_doubles_up_to_five_minutes(failures: int, seconds: int) -> None:
-    assert deliver.backoff(failures, 1.0) == timedelta(seconds=seconds)
-    assert deliver.backoff(failures, 0.25) == timedelta(seconds=seconds / 4)
+    assert lanes.backoff(failures, 1.0) == timedelta(seconds=seconds)
+    assert lanes.backoff(failures, 0.25) == timedelta(seconds=seconds / 4)
 
 
 async def settled(holds: Callable[[], bool]) -> None:

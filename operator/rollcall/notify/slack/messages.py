@@ -27,7 +27,13 @@ ENDS: Mapping[str, tuple[str, str, str]] = {
     "incident.resolved": ("✅", GREEN, "RESOLVED"),
     "incident.withdrawn": ("⚪", GREY, "WITHDRAWN"),
 }
-PREFIXES: Mapping[str, str] = {"incident.changed": "NOW ", "incident.reminder": "STILL "}
+PREFIXES: Mapping[str, str] = {
+    "incident.changed": "NOW ",
+    "incident.reminder": "STILL ",
+    "incident.escalated": "NOBODY ACKNOWLEDGED ",
+    "incident.acknowledged": "ACKNOWLEDGED ",
+    "incident.unacknowledged": "STILL ",
+}
 KINDS: Mapping[str, str] = {
     "late": "has not started",
     "missed": "did not run",
@@ -90,7 +96,16 @@ def _story(payload: Payload) -> str:
         return f"solved after {_lasted(incident)}. It was: {message}"
     if payload["type"] == "incident.withdrawn":
         return f"the job was deleted, {_lasted(incident)} after this was reported: {message}"
+    if payload["type"] == "incident.acknowledged":
+        return f"{_acknowledged(incident.get('acknowledged') or {})}. It is: {message}"
+    if payload["type"] == "incident.unacknowledged":
+        return f"nobody looks after it any more. It is: {message}"
     return message
+
+
+def _acknowledged(given: Payload) -> str:
+    words = f"{given.get('by') or 'somebody'} looks after it"
+    return f"{words}: {given['reason']}" if given.get("reason") else words
 
 
 def _details(payload: Payload) -> list[dict[str, Any]]:

@@ -23,6 +23,9 @@ class Directory(Protocol):
     ) -> Sequence[str]:
         """Return the names of the channels that are told."""
 
+    def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Return a job's labels; none for one that was not seen yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from rollcall.core import incidents, policies, reporting, slots
+from rollcall.core import incidents, policies, reporting, silences, slots
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.values import (
@@ -98,18 +98,28 @@ class Sight(Protocol):
 class Incidents(Protocol):
     """Incidents and their steps."""
 
-    async def open_of(self, cronjob_id: UUID) -> Mapping[policies.Kind, incidents.Incident]:
-        """Return the open incidents of a job."""
+    async def current_of(self, cronjob_id: UUID) -> Mapping[policies.Kind, incidents.Incident]:
+        """Return the open and dismissed incidents of a job."""
 
-    async def open_of_all(
+    async def current_of_all(
         self, cronjob_ids: Collection[UUID]
     ) -> Mapping[UUID, Mapping[policies.Kind, incidents.Incident]]:
         """Return the same for many jobs, each of them."""
 
+    async def lock(
+        self, cluster: str, incident_id: UUID
+    ) -> tuple[TrackedJob, incidents.Incident] | None:
+        """Return one and its job, locked against looks and acts until the transaction ends."""
+
+    async def subjects_of(
+        self, incident_ids: Collection[UUID]
+    ) -> Mapping[UUID, tuple[TrackedJob, policies.Kind]]:
+        """Return of each incident whose it is, and its kind."""
+
     async def save(self, step: incidents.Step, *, at: datetime) -> bool:
         """Write the incident and its transition with the reason for telling or not.
 
-        False if another process opened one of this kind first: then nothing was written.
+        False if another process took a step first: then nothing was written.
         """
 
 
@@ -135,6 +145,31 @@ class Outbox(Protocol):
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write what became of claimed rows and end their leases."""
 
+    async def hold_back(self, held: Mapping[int, str]) -> None:
+        """Settle claimed rows that are not sent, by id with the reason.
+
+        An incident of which nobody has heard or will hear is no longer announced.
+        """
+
+    async def unheard(self, incident_ids: Collection[UUID]) -> Collection[tuple[UUID, str]]:
+        """Return incident and channel where messages were held back and none was delivered."""
+
+
+class Silences(Protocol):
+    """What keeps alerts quiet."""
+
+    async def in_force(self, cluster: str) -> Sequence[silences.Silence]:
+        """Return those that keep alerts quiet now."""
+
+    async def add(self, cluster: str, silence: silences.Silence) -> None:
+        """Insert one."""
+
+    async def end(self, cluster: str, silence_id: UUID, by: str) -> silences.Silence | None:
+        """End one now; return it as it was, None if there is none. One that is over stays so."""
+
+    async def troubled(self, cluster: str) -> Sequence[UUID]:
+        """Return the jobs that have an open incident."""
+
 
 class Transaction(Protocol):
     """One unit of work on the store."""
@@ -149,6 +184,7 @@ class Transaction(Protocol):
     gaps: Gaps
     incidents: Incidents
     outbox: Outbox
+    silences: Silences
     sight: Sight
     neighbours: Neighbours
     reports: Reports

@@ -11,6 +11,7 @@ from rollcall.core import dead_letters, executions, slots, windows
 # By name: fields of the same name as their module would hide it in their own class.
 from rollcall.core.health import Health
 from rollcall.core.incidents import Incident
+from rollcall.core.silences import Silence
 
 SlotKey = tuple[UUID, datetime]  # of which cronjob, when
 Story = tuple[executions.Execution, Sequence[executions.Event]]  # what is to be added of a run
@@ -125,6 +126,15 @@ class Outcome:
     retry_at: datetime | None = None  # None and not delivered: given up
     counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSilence:
+    """A silence as people see it."""
+
+    silence: Silence
+    created_at: datetime
+    ended_by: str | None  # who ended it before its time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

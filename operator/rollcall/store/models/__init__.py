@@ -17,6 +17,7 @@ from rollcall.store.models.reports import (
 )
 from rollcall.store.models.rollups import RolledDay, RollupDay
 from rollcall.store.models.runs import TROUBLE, Attempt, Execution, ExecutionEvent, Gap
+from rollcall.store.models.silences import Silence
 
 __all__ = [
     "TROUBLE",
@@ -38,6 +39,7 @@ __all__ = [
     "RolledDay",
     "RollupDay",
     "ScheduleRevision",
+    "Silence",
     "Window",
     "table",
 ]

@@ -34,9 +34,19 @@ class Incident(base.Base):
             postgresql_where=text("resolved_at IS NULL"),
         ),
         Index("incidents_history_idx", "cronjob_id", text("opened_at DESC")),
+        Index("incidents_opened_idx", text("opened_at DESC"), text("id DESC")),
+        Index(
+            "incidents_current_idx",
+            "cronjob_id",
+            postgresql_where=text("resolved_at IS NULL OR dismissed"),
+        ),
         base.one_of("kind", policies.Kind),
         base.one_of("severity", policies.Severity),
         CheckConstraint("version >= 1", name="version"),
+        CheckConstraint(
+            "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name="acknowledged"
+        ),
+        CheckConstraint("resolved_at IS NOT NULL OR NOT dismissed", name="dismissed"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -54,6 +64,16 @@ class Incident(base.Base):
     suppressed: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     reasons: Mapped[list[str]] = mapped_column(ARRAY(columns.CleanText))
     inhibited_by: Mapped[str | None]
+    silenced_by: Mapped[str | None]
+    held_back: Mapped[bool] = mapped_column(server_default=text("false"))
+    escalated: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    escalate_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None]
+    acknowledge_reason: Mapped[str | None]
+    false_alarm: Mapped[bool] = mapped_column(server_default=text("false"))
+    tell_again: Mapped[bool] = mapped_column(server_default=text("false"))
+    dismissed: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(Integer)
 
 
@@ -92,8 +112,9 @@ class Notification(base.Base):
             postgresql_where=text("status = 'pending'"),
         ),
         Index("notifications_incident_idx", "incident_id", "channel", "id"),
-        base.one_of("status", ("pending", "delivered", "dead")),
+        base.one_of("status", ("pending", "delivered", "dead", "suppressed")),
         CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered_at"),
+        CheckConstraint("(status = 'suppressed') = (suppressed_by IS NOT NULL)", name="suppressed"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -103,10 +124,11 @@ class Notification(base.Base):
     key: Mapped[str]
     type: Mapped[str]
     payload: Mapped[dict[str, Any]]
-    status: Mapped[str] = mapped_column(server_default=text("'pending'"))  # pending delivered dead
+    status: Mapped[str] = mapped_column(server_default=text("'pending'"))
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     created_at: Mapped[datetime]
     next_at: Mapped[datetime]  # due from here on; a claim moves it to the end of its lease
     holder: Mapped[str | None]
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+    suppressed_by: Mapped[str | None]  # why it was not sent

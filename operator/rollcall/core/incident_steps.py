@@ -1,0 +1,215 @@
+"""Which step an incident takes under what is found now, and whether somebody is told.
+
+The rules:
+- Opened, raised, or of a new nature (another reason or class of exit code): told at once. Otherwise
+  a reminder every cooldown; what happened in between is counted and said with it.
+- An inhibited or silenced incident is kept and shown, not told; what was held back is told when
+  nothing keeps it quiet any more.
+- A resolve notice only for what was told.
+- Not acknowledged for long: escalated, a step at a time, from when it was first told. What fell due
+  while nobody could take it is taken once, and the steps after it keep their distance.
+- Acknowledged: not told until it gets worse or has another reason, which ends the acknowledgement.
+- Resolved by hand while the finding still holds: dismissed. It opens anew when the problem comes
+  again, gets worse or has another reason.
+Every step carries the reason for telling or not telling.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from rollcall.core import findings, ids, policies, telling
+from rollcall.core.incidents import Incident, Step, Transition, nature
+
+
+def decide(
+    incident: Incident | None,
+    finding: findings.Finding | None,
+    *,
+    cronjob_id: UUID,
+    inhibited_by: policies.Kind | None,
+    silenced_by: str | None = None,
+    alerts: policies.Alerts,
+    recovered: bool,
+    now: datetime,
+) -> Step | None:
+    """Return the step from the open incident (None: there is none) under today's finding.
+
+    A dismissed one counts as none, but for a finding that is no more than what was dismissed.
+    """
+    quiet = _Quiet(inhibited_by, silenced_by)
+    if incident is None:
+        return _open(finding, cronjob_id, quiet, alerts, now) if finding else None
+    if finding is None:
+        return _over(incident, now) if recovered else None
+    if not incident.is_open:
+        return _dismissed(incident, finding, quiet, alerts, now)
+    return _continue(incident, finding, quiet, alerts, now)
+
+
+class _Quiet(NamedTuple):
+    """What keeps an incident from being told."""
+
+    inhibited_by: policies.Kind | None
+    silenced_by: str | None
+
+
+def withdraw(incident: Incident, now: datetime) -> Step:
+    """End an incident whose job was deleted."""
+    return _end(incident, Transition.WITHDRAWN, now)
+
+
+def _dismissed(
+    before: Incident,
+    finding: findings.Finding,
+    quiet: _Quiet,
+    alerts: policies.Alerts,
+    now: datetime,
+) -> Step | None:
+    if not (
+        _is_repeat(before, finding) or _is_worse(before, finding) or _is_other(before, finding)
+    ):
+        return None
+    return replace(_open(finding, before.cronjob_id, quiet, alerts, now), follows=before.id)
+
+
+def _open(
+    finding: findings.Finding,
+    cronjob_id: UUID,
+    quiet: _Quiet,
+    alerts: policies.Alerts,
+    now: datetime,
+) -> Step:
+    incident = Incident(
+        id=ids.incident_id(cronjob_id=cronjob_id, kind=finding.kind, opened_at=now),
+        cronjob_id=cronjob_id,
+        kind=finding.kind,
+        severity=finding.severity,
+        reason=finding.reason,
+        message=finding.message,
+        evidence=finding.evidence,
+        execution_id=finding.execution_id,
+        opened_at=now,
+        inhibited_by=quiet.inhibited_by,
+        silenced_by=quiet.silenced_by,
+    )
+    if any(quiet):
+        return _kept(incident, Transition.OPENED, telling.why_quiet(incident))
+    return _told(incident, Transition.OPENED, "Opened", alerts, now)
+
+
+def _continue(
+    incident: Incident,
+    finding: findings.Finding,
+    quiet: _Quiet,
+    alerts: policies.Alerts,
+    now: datetime,
+) -> Step | None:
+    current = _with(incident, finding, quiet)
+    told = telling.telling(incident, current, alerts, now)
+    if told:
+        return _told(_next(current), *told, alerts, now)
+    return _quietly(incident, current, telling.why_quiet(current))
+
+
+def _with(incident: Incident, finding: findings.Finding, quiet: _Quiet) -> Incident:
+    """Return the incident with what is found now."""
+    is_worse = _is_worse(incident, finding)
+    return replace(
+        incident,
+        severity=finding.severity,
+        reason=finding.reason,
+        message=finding.message,
+        evidence=finding.evidence,
+        execution_id=finding.execution_id,
+        inhibited_by=quiet.inhibited_by,
+        silenced_by=quiet.silenced_by,
+        held_back=incident.held_back or (is_worse and any(quiet)),
+        suppressed=incident.suppressed + _is_repeat(incident, finding),
+        acknowledged=None if is_worse or _is_other(incident, finding) else incident.acknowledged,
+    )
+
+
+def _is_worse(incident: Incident, finding: findings.Finding) -> bool:
+    return finding.severity.weight > incident.severity.weight
+
+
+def _is_other(incident: Incident, finding: findings.Finding) -> bool:
+    """Whether its nature is none that it had before."""
+    return nature(finding) not in {nature(incident), *incident.reasons}
+
+
+def _is_repeat(incident: Incident, finding: findings.Finding) -> bool:
+    """Whether it happened again: another run, or one more in the row."""
+    return (finding.execution_id, finding.evidence.get("count")) != (
+        incident.execution_id,
+        incident.evidence.get("count"),
+    )
+
+
+def _quietly(before: Incident, after: Incident, why: str) -> Step | None:
+    if after == before:
+        return None
+    changed = after.severity is not before.severity
+    transition = Transition.CHANGED if changed else None
+    return _kept(_next(after) if transition else after, transition, why)
+
+
+def _over(incident: Incident, now: datetime) -> Step:
+    if incident.is_open:
+        return _end(incident, Transition.RESOLVED, now)
+    return _kept(replace(incident, dismissed=False), None, "OverSinceDismissed")
+
+
+def _end(incident: Incident, transition: Transition, now: datetime) -> Step:
+    ended = replace(_next(incident), resolved_at=now)
+    if incident.announced_at is None:
+        return _kept(ended, transition, "NeverAnnounced")
+    return _told(ended, transition, transition.value.capitalize(), None, now)
+
+
+def _next(incident: Incident) -> Incident:
+    return replace(incident, version=incident.version + 1)
+
+
+def _kept(incident: Incident, transition: Transition | None, why: str) -> Step:
+    return Step(incident=incident, transition=transition, notify=False, why=why)
+
+
+def _told(
+    incident: Incident,
+    transition: Transition,
+    why: str,
+    alerts: policies.Alerts | None,
+    now: datetime,
+) -> Step:
+    taken = incident.escalated + (transition is Transition.ESCALATED)
+    is_next = transition is Transition.ESCALATED or incident.escalate_at is None
+    told = replace(
+        incident,
+        announced_at=incident.announced_at or now,
+        notified_at=now,
+        suppressed=0,
+        tell_again=False,
+        held_back=False,
+        escalated=taken,
+        escalate_at=_next_step_at(taken, alerts, now) if is_next else incident.escalate_at,
+        reasons=tuple(dict.fromkeys((*incident.reasons, nature(incident)))),
+    )
+    return Step(
+        incident=told,
+        transition=transition,
+        notify=True,
+        why=why,
+        told_suppressed=incident.suppressed,
+    )
+
+
+def _next_step_at(taken: int, alerts: policies.Alerts | None, now: datetime) -> datetime | None:
+    """Return when the step after those that were taken is due, as far from them as is written."""
+    steps = alerts.escalation if alerts else ()
+    if taken >= len(steps):
+        return None
+    before = steps[taken - 1].after if taken else timedelta()
+    return now + steps[taken].after - before

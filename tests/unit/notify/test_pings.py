@@ -1,0 +1,75 @@
+"""The word of the dead-man switch and the canary, over HTTP."""
+
+import httpx
+import pytest
+
+from rollcall.api import app
+from rollcall.core import errors
+from rollcall.notify import pings
+from rollcall.services import ingest, reporters, told
+from support import receiver
+from support.receiver import Answer
+
+SECRET = "https://hc.example/ping/hush"
+
+
+class Api(ingest.Ingest):
+    """Ends every report as it is told, once its body was read."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.tokens: list[str] = []
+        self.on_outcome = lambda _outcome: None
+
+    async def report(
+        self, token: str, told: told.Told, *, wants_run: bool = False
+    ) -> ingest.Answer:
+        del told, wants_run
+        self.tokens.append(token)
+        raise self.error
+
+
+async def canary(error: Exception) -> tuple[str | None, list[str]]:
+    api = Api(error)
+    asks = pings.Pings(
+        ingest_url="http://api:8080/",
+        deadman_url=SECRET,
+        transport=httpx.ASGITransport(app.ingest_app(api)),
+    )
+    answer = await asks.canary()
+    await asks.close()
+    return answer, api.tokens
+
+
+async def test_an_api_that_refuses_the_canary_for_its_token_is_well() -> None:
+    answer, tokens = await canary(reporters.Unauthenticated("not valid"))
+    assert answer is None
+    assert tokens == ["rollcall-canary"]  # its body was read, and its token was asked about
+
+
+async def test_an_api_that_cannot_ask_is_not() -> None:
+    answer, _ = await canary(errors.ClusterUnavailable("no answer"))
+    assert answer == "answered 503"
+
+
+async def deadman(url: str) -> str | None:
+    asks = pings.Pings(ingest_url="http://127.0.0.1:9", deadman_url=url)
+    answer = await asks.deadman()
+    await asks.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(200, None), (204, None), (302, "answered 302"), (404, "answered 404"), (500, "answered 500")],
+)
+async def test_the_word_is_taken_with_any_success(status: int, said: str | None) -> None:
+    with receiver.running() as outside:
+        outside.answers(Answer(status=status, headers={"Location": "/elsewhere"}))
+        assert await deadman(outside.url) == said
+        assert [request.path for request in outside.requests] == ["/hook"]
+
+
+async def test_nobody_there_is_said_without_the_address() -> None:
+    said = await deadman(f"http://127.0.0.1:{receiver.free_port()}/hush")
+    assert said == "no answer: ConnectError"
