@@ -107,6 +107,7 @@ def test_the_promised_targets_exist() -> None:
         "bench",
         "demo",
         "demo-down",
+        "audit",
         "test",
         "check",
         "fmt",
