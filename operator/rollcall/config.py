@@ -14,13 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rollcall.core import durations, errors, policies
+from rollcall.core import durations, errors, policies, targets
 
 PREFIX = "ROLLCALL_"
 DEFAULT_RETENTION_WEEKS = 13
 LONGEST_RETENTION_WEEKS = 104  # as long as roll-ups, and the jobs that they speak of, are kept
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 KNOWN = {
+    "ALLOWED_TARGETS",
     "ALERTS_COOLDOWN",
     "ALERTS_RECOVERY_THRESHOLD",
     "CLUSTER",
@@ -70,6 +71,7 @@ class Settings:
     retention_weeks: int  # whole weeks that executions and what belongs to them are kept
     sidecar: Sidecar
     defaults: policies.Defaults
+    allowed_targets: targets.Allowed  # where alerts may go beside the internet
     kube_context: str | None  # outside a cluster: which kubeconfig context
 
 
@@ -99,6 +101,7 @@ def load(environment: Mapping[str, str] | None = None, *, needs_database: bool =
         ),
         sidecar=_sidecar(ours),
         defaults=_defaults(ours),
+        allowed_targets=_targets(ours),
         kube_context=ours.get("KUBE_CONTEXT"),
     )
 
@@ -119,6 +122,13 @@ def _defaults(ours: Mapping[str, str]) -> policies.Defaults:
         cooldown=_duration(ours, "ALERTS_COOLDOWN", policies.DEFAULT_COOLDOWN),
         recovery_threshold=_number(ours, "ALERTS_RECOVERY_THRESHOLD", 1, low=1, high=100),
     )
+
+
+def _targets(ours: Mapping[str, str]) -> targets.Allowed:
+    try:
+        return targets.read(ours.get("ALLOWED_TARGETS", targets.SERVICES))
+    except errors.InvalidSpec as error:
+        raise errors.InvalidSpec(error.reason, f"{PREFIX}ALLOWED_TARGETS: {error}") from error
 
 
 def _dsn(ours: Mapping[str, str], *, needed: bool) -> str:

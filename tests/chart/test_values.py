@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rollcall import config
-from rollcall.core import durations, policies
+from rollcall.core import durations, policies, targets
 from support import charts
 
 Object = dict[str, Any]
@@ -43,6 +43,7 @@ OTHERWISE: Object = {
     "rules.errors": {"critical": 10, "types": ["timeout"]},
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
+    "alerts.allowedTargets": [],
     "retention.weeks": 26,
     "operator.replicas": 1,
     "api.replicas": 5,
@@ -139,6 +140,7 @@ def test_an_unknown_value_is_refused_wherever_it_stands(helm: charts.Helm, paren
         ("rules.missed.critical", "1h"),
         ("alerts.cooldown", "6"),
         ("alerts.recoveryThreshold", 101),
+        ("alerts.allowedTargets", ["a,b"]),
         ("retention.weeks", 105),
         ("operator.replicas", -1),
         ("api.resources.limits.memory", "lots"),
@@ -167,6 +169,7 @@ def test_a_threshold_can_be_taken_away(helm: charts.Helm) -> None:
 def test_the_default_rules_are_the_built_in_ones() -> None:
     assert DEFAULTS["rules"] == policies.BUILT_IN
     assert durations.parse(DEFAULTS["alerts"]["cooldown"]) == policies.DEFAULT_COOLDOWN
+    assert ",".join(DEFAULTS["alerts"]["allowedTargets"]) == targets.SERVICES
 
 
 def test_retention_has_the_same_default_and_limit_as_the_setting() -> None:

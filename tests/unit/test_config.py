@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollcall import config
-from rollcall.core import errors
+from rollcall.core import errors, targets
 from rollcall.core.policies import Kind, Severity
 
 DSN = {"ROLLCALL_DATABASE_DSN": "postgresql://rollcall@db/rollcall"}
@@ -18,6 +18,7 @@ def test_a_database_is_all_that_must_be_said() -> None:
     assert (settings.cluster, settings.ingest_port, settings.health_port) == ("default", 8080, 8081)
     assert settings.identity
     assert settings.sidecar.pull_secrets == ()
+    assert settings.allowed_targets.has_name("am.monitoring.svc")
 
 
 def test_without_need_of_a_database_none_is_asked_for() -> None:
@@ -31,6 +32,7 @@ def test_everything_is_read() -> None:
             "ROLLCALL_ALERTS_COOLDOWN": "1h",
             "ROLLCALL_ALERTS_RECOVERY_THRESHOLD": "2",
             "ROLLCALL_RETENTION_WEEKS": "26",
+            "ROLLCALL_ALLOWED_TARGETS": "",
             "ROLLCALL_RULES": '{"missed": {"warning": 2}}',
             "ROLLCALL_LOG_LEVEL": "debug",
             "ROLLCALL_SIDECAR_PULL_SECRETS": "a,,b",
@@ -41,6 +43,7 @@ def test_everything_is_read() -> None:
     assert settings.defaults.cooldown == timedelta(hours=1)
     assert settings.defaults.recovery_threshold == 2
     assert settings.retention_weeks == 26
+    assert settings.allowed_targets == targets.Allowed()
     assert settings.defaults.rules[Kind.MISSED].thresholds == {Severity.WARNING: 2}
     assert (settings.log_level, settings.ingest_port) == ("DEBUG", 9000)
     assert settings.sidecar.pull_secrets == ("a", "b")
@@ -58,6 +61,7 @@ def test_everything_is_read() -> None:
         ("LOG_LEVEL", "loud", "ROLLCALL_LOG_LEVEL: 'LOUD' is none of DEBUG, INFO, WARNING, ERROR"),
         ("ALERTS_COOLDOWN", "soon", "ROLLCALL_ALERTS_COOLDOWN: 'soon' is not a duration"),
         ("RULES", "{", "ROLLCALL_RULES: "),
+        ("ALLOWED_TARGETS", "10.0.0", "ROLLCALL_ALLOWED_TARGETS: '10.0.0' is neither a network"),
         ("RULES", "[]", "write a JSON object"),
         ("RULES", '{"slow": {}}', "rules.slow: known are"),
         ("DATABASE_DSN", "mysql://db", "must begin with postgresql://"),
@@ -65,7 +69,7 @@ def test_everything_is_read() -> None:
     ],
     ids=[
         "typing error", "port 0", "port too high", "negative", "not ASCII", "no week", "level",
-        "cooldown", "JSON", "no object", "rule", "other database", "empty",
+        "cooldown", "JSON", "target", "no object", "rule", "other database", "empty",
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(name: str, value: str, words: str) -> None:

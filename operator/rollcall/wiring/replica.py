@@ -53,7 +53,7 @@ class Replica:
     ) -> None:
         self.metrics = metrics
         self.store = store
-        self.http = http.Client(now=clock.now)
+        self.http = http.Client(now=clock.now, allowed=settings.allowed_targets)
         self.inventory = inventory.Inventory(cluster=settings.cluster)
         self.inbox = inbox.Inbox(clock.now)
         self.channels = channels.Channels(

@@ -10,7 +10,7 @@ import pytest
 
 from rollcall import config
 from rollcall.cluster import events, inventory, outcomes, paths, reconcile
-from rollcall.core import errors, ids, policies
+from rollcall.core import errors, ids, policies, targets
 from support.clocks import START, Clock
 from support.fakekube import NOW, FakeKube, Object, edited
 from support.memorystore import MemoryStore
@@ -33,6 +33,7 @@ SETTINGS = config.Settings(
     log_level="INFO",
     sidecar=config.Sidecar(image="registry.example/sidecar:1", ingest_url="http://api:8080"),
     defaults=policies.defaults(),
+    allowed_targets=targets.Allowed(),
     kube_context=None,
 )
 
