@@ -1,4 +1,4 @@
-"""Writes the parts of docs/reference that follow from the code: the reasons, the steps of a run.
+"""Writes the parts of docs/reference that follow from the code: reasons, steps of a run, messages.
 
 `--check` writes nothing and fails if anything would change.
 """
@@ -10,6 +10,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import renderings
 
 from rollcall.core import executions, reasons
 
@@ -77,7 +79,11 @@ def figure() -> str:
     return "\n".join([*lines, "```"])
 
 
-PARTS = {"reasons": ("reasons.md", reasons_list), "steps": ("executions.md", figure)}
+PARTS = {
+    "reasons": ("reasons.md", reasons_list),
+    "steps": ("executions.md", figure),
+    "messages": ("messages.md", renderings.page),
+}
 
 
 def written(name: str, text: str, page: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `rollcall operator | api | db | executions | dead-letters | schedule`."""
+"""The command line: `rollcall operator | api | db | executions | dead-letters | channel | …`."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollcall import __version__, clock, config
-from rollcall.cli import arguments, dead_letters, executions, logs, schedule
+from rollcall.cli import arguments, channels, dead_letters, executions, logs, schedule
 from rollcall.core import errors
 
 PROGRAM = "rollcall"
@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "schedule":
         schedule.run(options, clock.now())
         return
-    settings = config.load(needs_database=not _is_secret(options))
+    settings = config.load(needs_database=options.command != "channel" and not _is_secret(options))
     logs.configure(settings.log_level)
     match options.command:
         case "operator":
@@ -51,6 +51,8 @@ def _run(options: argparse.Namespace) -> None:
             executions.run(options, settings, clock.now())
         case "dead-letters":
             dead_letters.run(options, settings)
+        case "channel":
+            channels.run(options, settings)
         case _:
             _db(options, settings)
 
@@ -96,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_db(command("db", "look after the database"))
     executions.add_parser(add)
     dead_letters.add_parser(add)
+    channels.add_parser(add)
     schedule.add_parser(add)
     return parser
 

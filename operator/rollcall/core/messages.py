@@ -3,6 +3,7 @@
 Version 1. Additions keep the version; a changed meaning would raise it. Times are RFC 3339 in UTC.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import UUID
 from rollcall.core import executions, incidents, policies
 
 VERSION = 1
+TEST = "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,55 @@ def payload(
         "cronjob": _cronjob(subject, alerts),
         "execution": _execution(execution) if execution else None,
         "suppressed": step.told_suppressed,
+    }
+
+
+def restated(payload: Mapping[str, Any], incident: incidents.Incident) -> dict[str, Any]:
+    """Return the message with the incident as it is now."""
+    return {**payload, "incident": _incident(incident)}
+
+
+def trial(
+    *, channel: str, cluster: str, namespace: str, identifier: UUID, at: datetime
+) -> dict[str, Any]:
+    """Build the message by which a person tries a channel; it is about no job."""
+    return {
+        "version": VERSION,
+        "type": TEST,
+        "time": rfc3339(at),
+        "cluster": cluster,
+        "incident": {
+            "id": str(identifier),
+            "kind": TEST,
+            "severity": policies.Severity.INFO.value,
+            "status": "open",
+            "openedAt": rfc3339(at),
+            "resolvedAt": None,
+            "reason": "Test",
+            "message": f"somebody tries AlertChannel {channel}; nothing is wrong",
+            "evidence": {},
+        },
+        "cronjob": {
+            "namespace": namespace,
+            "name": channel,
+            "uid": "",
+            "group": None,
+            "owner": None,
+            "runbookURL": None,
+        },
+        "execution": None,
+        "suppressed": 0,
+    }
+
+
+def ended(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """Return the message that ends what this one told of."""
+    over = {"status": "resolved", "resolvedAt": rfc3339(at)}
+    return {
+        **payload,
+        "type": f"incident.{incidents.Transition.RESOLVED}",
+        "time": rfc3339(at),
+        "incident": payload["incident"] | over,
     }
 
 

@@ -68,7 +68,29 @@ async def read_open(
 ) -> list[incidents.Incident]:
     """Read the open incidents of these jobs."""
     rows = await connection.execute(_OPEN_OF, {"ids": list(cronjob_ids)})
-    return [_incident(row) for row in rows]
+    return [of_row(row) for row in rows]
+
+
+def of_row(row: sa.Row[Any]) -> incidents.Incident:
+    """Read an incident from all its columns."""
+    return incidents.Incident(
+        id=row.id,
+        cronjob_id=row.cronjob_id,
+        kind=policies.Kind(row.kind),
+        severity=policies.Severity(row.severity),
+        reason=row.reason,
+        message=row.message,
+        evidence=row.evidence,
+        execution_id=row.execution_id,
+        opened_at=row.opened_at,
+        resolved_at=row.resolved_at,
+        announced_at=row.announced_at,
+        notified_at=row.notified_at,
+        suppressed=row.suppressed,
+        reasons=tuple(row.reasons),
+        inhibited_by=policies.Kind(row.inhibited_by) if row.inhibited_by else None,
+        version=row.version,
+    )
 
 
 def _opening(incident: incidents.Incident) -> sa.Executable:
@@ -132,24 +154,3 @@ def _columns(incident: incidents.Incident) -> dict[str, Any]:
         "inhibited_by": incident.inhibited_by.value if incident.inhibited_by else None,
         "version": incident.version,
     }
-
-
-def _incident(row: sa.Row[Any]) -> incidents.Incident:
-    return incidents.Incident(
-        id=row.id,
-        cronjob_id=row.cronjob_id,
-        kind=policies.Kind(row.kind),
-        severity=policies.Severity(row.severity),
-        reason=row.reason,
-        message=row.message,
-        evidence=row.evidence,
-        execution_id=row.execution_id,
-        opened_at=row.opened_at,
-        resolved_at=row.resolved_at,
-        announced_at=row.announced_at,
-        notified_at=row.notified_at,
-        suppressed=row.suppressed,
-        reasons=tuple(row.reasons),
-        inhibited_by=policies.Kind(row.inhibited_by) if row.inhibited_by else None,
-        version=row.version,
-    )

@@ -29,6 +29,7 @@ from rollcall.services import (
     event_collector,
     inbox,
     obstacles,
+    repeat,
     sight,
     sweep,
     upkeep,
@@ -122,6 +123,13 @@ class Replica:
             cluster=settings.cluster,
             holder=self.elector.identity,
             on_outcome=self.metrics.sent,
+        )
+        self.repeat = repeat.Repeat(
+            store=self.store,
+            senders=self.channels,
+            channels=lambda: self.channels.of_kinds(registry.REPEATED),
+            clock=clock.now,
+            cluster=settings.cluster,
         )
         self.resync = resync.Resync(
             kube=kube,
@@ -227,6 +235,7 @@ class Replica:
             "sight": self.sight.run,
             "sweep": self.sweep.run,
             "deliver": self.deliver.run,
+            "repeat": self.repeat.run,
             "upkeep": self.upkeep.run,
         }
         return [

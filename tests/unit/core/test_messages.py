@@ -1,6 +1,8 @@
 """The payload of a notification."""
 
 from datetime import timedelta, timezone
+from typing import Any
+from uuid import UUID
 
 from rollcall.core import incidents, messages
 from rollcall.core.executions import Execution, Status, Trigger
@@ -9,7 +11,7 @@ from support import builders
 SUBJECT = messages.Subject(namespace="shop", name="report", uid="u", group="billing")
 
 
-def payload(step: incidents.Step, execution: Execution | None = None) -> dict[str, object]:
+def payload(step: incidents.Step, execution: Execution | None = None) -> dict[str, Any]:
     assert step.transition
     return messages.payload(
         step=step,
@@ -89,3 +91,31 @@ def test_other_zones_are_written_in_utc() -> None:
 def test_each_step_of_an_incident_has_its_own_key() -> None:
     incident = builders.step().incident
     assert messages.key(incident.id, 2) == f"{incident.id}.2"
+
+
+def test_a_repeated_message_has_the_incident_as_it_is_now() -> None:
+    opened = builders.step()
+    now = builders.step(
+        incident=opened.incident, found=builders.finding(message="3 runs failed", reason="Other")
+    )
+    said = messages.restated(payload(opened), now.incident)
+    assert said["incident"]["message"] == "3 runs failed"
+    assert said["cronjob"] == payload(opened)["cronjob"]
+
+
+def test_a_trial_says_that_nothing_is_wrong_and_can_be_ended() -> None:
+    opened = messages.trial(
+        channel="team",
+        cluster="east",
+        namespace="rollcall-system",
+        identifier=UUID(int=1),
+        at=builders.SLOT_AT,
+    )
+    assert opened["type"] == messages.TEST
+    assert opened["incident"]["message"] == "somebody tries AlertChannel team; nothing is wrong"
+    assert opened.keys() == payload(builders.step()).keys()
+    assert opened["incident"].keys() == payload(builders.step())["incident"].keys()
+    ended = messages.ended(opened, builders.SLOT_AT + timedelta(seconds=1))
+    assert ended["type"] == "incident.resolved"
+    assert ended["incident"]["resolvedAt"] == "2026-03-02T12:00:01.000Z"
+    assert ended["incident"]["id"] == opened["incident"]["id"]

@@ -7,45 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import errors, executions, findings, incidents, messages, policies
+from rollcall.core import errors, incidents, policies
+from rollcall.notify import wording
 from rollcall.notify.slack import channel
 from rollcall.notify.slack import messages as slack
 from support import builders
-
-ALERTS = builders.alerts(owner="team-data", runbook_url="https://wiki.test/backup?a=1&b=2")
-
-
-def payload(
-    *,
-    solved_after: timedelta | None = None,
-    transition: incidents.Transition | None = None,
-    suppressed: int = 0,
-    alerts: policies.Alerts = ALERTS,
-    execution: executions.Execution | None = None,
-    found: findings.Finding | None = None,
-) -> dict[str, Any]:
-    """Build a payload the real way."""
-    step = builders.step(found=found)
-    at = builders.SLOT_AT
-    if solved_after is not None:
-        at += solved_after
-        step = builders.step(incident=step.incident, recovered=True, now=at)
-    body = messages.payload(
-        step=step,
-        transition=transition or step.transition or incidents.Transition.OPENED,
-        at=at,
-        cluster="prod",
-        subject=messages.Subject(namespace="shop", name="backup", uid="u", group=None),
-        alerts=alerts,
-        execution=execution,
-    )
-    return body | {"suppressed": suppressed}
-
-
-def failed(message: str, job_name: str = "report-1") -> executions.Execution:
-    return builders.execution(
-        status=executions.Status.FAILED, exit_code=3, message=message, job_name=job_name
-    )
+from support.payloads import failed, payload
 
 
 def texts(message: object) -> list[str]:
@@ -87,7 +54,7 @@ def test_a_failing_job_is_told_with_all_its_facts() -> None:
     ("kind", "title"),
     [
         pytest.param(kind, f"🔴 CRITICAL: shop/backup {words}", id=kind)
-        for kind, words in slack.KINDS.items()
+        for kind, words in wording.KINDS.items()
     ],
 )
 def test_every_kind_has_plain_words(kind: str, title: str) -> None:
@@ -96,7 +63,7 @@ def test_every_kind_has_plain_words(kind: str, title: str) -> None:
 
 
 def test_no_kind_is_without_words() -> None:
-    assert set(slack.KINDS) == {kind.value for kind in policies.Kind}
+    assert set(wording.KINDS) == {kind.value for kind in policies.Kind}
 
 
 @pytest.mark.parametrize(
