@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -42,6 +43,7 @@ RUN = executions.Execution(
     exit_code=137,
     job_name="backup-29540790",
 )
+RUNS = (*[executions.Status.SUCCEEDED] * 8, executions.Status.MISSED, executions.Status.FAILED)
 FOUND = findings.Finding(
     kind=policies.Kind.FAILING,
     severity=policies.Severity.WARNING,
@@ -99,6 +101,7 @@ def _payload(
         subject=messages.Subject(namespace="shop", name="backup", uid="", group="billing"),
         alerts=ALERTS,
         execution=RUN,
+        recent=[replace(RUN, status=status) for status in reversed(RUNS)],
     )
 
 

@@ -3,13 +3,13 @@
 Version 1. Additions keep the version; a changed meaning would raise it. Times are RFC 3339 in UTC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import executions, incidents, policies
+from rollcall.core import executions, hints, incidents, policies
 
 VERSION = 1
 TEST = "test"
@@ -34,16 +34,22 @@ def payload(
     subject: Subject,
     alerts: policies.Alerts,
     execution: executions.Execution | None,
+    recent: Sequence[executions.Execution] = (),
 ) -> dict[str, Any]:
-    """Build the message of one incident transition."""
+    """Build the message of one incident transition; `recent` are the job's runs, newest first."""
+    incident = step.incident
+    commands = hints.commands(incident, execution, namespace=subject.namespace, name=subject.name)
     return {
         "version": VERSION,
         "type": f"incident.{transition}",
         "time": rfc3339(at),
         "cluster": cluster,
-        "incident": _incident(step.incident),
+        "incident": _incident(incident),
         "cronjob": _cronjob(subject, alerts),
         "execution": _execution(execution) if execution else None,
+        "lastRuns": [_run(run) for run in hints.last_runs(recent)],
+        "advice": hints.advice(incident, execution),
+        "commands": commands,
         "suppressed": step.told_suppressed,
     }
 
@@ -82,6 +88,9 @@ def trial(
             "runbookURL": None,
         },
         "execution": None,
+        "lastRuns": [],
+        "advice": None,
+        "commands": [],
         "suppressed": 0,
     }
 
@@ -138,6 +147,10 @@ def _execution(execution: executions.Execution) -> dict[str, Any]:
         "exitCode": execution.exit_code,
         "message": execution.message,
     }
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {"slotTime": rfc3339(run["at"]), "status": run["status"]}
 
 
 def _slot(execution: executions.Execution) -> str | None:

@@ -27,6 +27,19 @@ KINDS: Mapping[str, str] = {
     "errors": "reports errors",
 }
 
+# Of the last runs, one for each.
+SYMBOLS: Mapping[str, str] = {
+    "succeeded": "✓",
+    "partial": "◐",
+    "failed": "✗",
+    "missed": "○",
+    "skipped": "·",
+    "cancelled": "⊘",
+    "replaced": "⊘",
+    "unknown": "?",
+}
+GOING_ON = "…"  # any other status
+
 Payload = Mapping[str, Any]
 
 
@@ -80,6 +93,7 @@ def facts(payload: Payload) -> dict[str, str]:
         "Exit code": execution.get("exitCode"),
         "Owner": job.get("owner"),
         "Group": job.get("group"),
+        "Last runs": _last_runs(payload),
     }
     return {name: str(value) for name, value in known.items() if value is not None}
 
@@ -90,6 +104,17 @@ def output(payload: Payload) -> str | None:
     if not words or has_ended(payload):
         return None
     return words if len(words) <= LONGEST_OUTPUT else "…" + words[-LONGEST_OUTPUT:]
+
+
+def advice(payload: Payload) -> str | None:
+    """Return what to do about it, where that is known."""
+    text = payload.get("advice")
+    return str(text) if text else None
+
+
+def commands(payload: Payload) -> str | None:
+    """Return what to type next, a line for each."""
+    return "\n".join(map(str, payload.get("commands") or ())) or None
 
 
 def runbook(payload: Payload) -> str | None:
@@ -120,6 +145,12 @@ def _subject(payload: Payload) -> str:
 def _words(payload: Payload) -> str:
     kind = str(payload["incident"]["kind"])
     return KINDS.get(kind, kind)
+
+
+def _last_runs(payload: Payload) -> str | None:
+    runs = payload.get("lastRuns") or ()
+    line = "".join(SYMBOLS.get(str(run.get("status")), GOING_ON) for run in runs)
+    return f"{line} (newest last)" if line else None
 
 
 def _lasted(incident: Payload) -> str:

@@ -107,6 +107,7 @@ class Alerting:
             ),
             alerts=alerts,
             execution=_run_of(step.incident, runs),
+            recent=runs,
         )
         await transaction.outbox.enqueue(step.incident, channels, payload)
         return True

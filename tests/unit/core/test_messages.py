@@ -4,7 +4,7 @@ from datetime import timedelta, timezone
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import incidents, messages
+from rollcall.core import incidents, messages, reasons
 from rollcall.core.executions import Execution, Status, Trigger
 from support import builders
 
@@ -61,8 +61,28 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
             "exitCode": 3,
             "message": None,
         },
+        "lastRuns": [],
+        "advice": reasons.REASONS["Error"].action,
+        "commands": [
+            "kubectl -n shop describe job report-29540880",
+            "kubectl -n shop logs job/report-29540880 --all-containers --tail=100",
+        ],
         "suppressed": 0,
     }
+
+
+def test_the_last_runs_are_told_by_slot_and_status() -> None:
+    said = messages.payload(
+        step=builders.step(),
+        transition=incidents.Transition.OPENED,
+        at=builders.SLOT_AT,
+        cluster="east",
+        subject=SUBJECT,
+        alerts=builders.alerts(),
+        execution=None,
+        recent=[builders.execution(status=Status.FAILED)],
+    )
+    assert said["lastRuns"] == [{"slotTime": "2026-03-02T12:00:00.000Z", "status": "failed"}]
 
 
 def test_a_resolved_incident_says_when() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import errors, policies
+from rollcall.core import errors, policies, reasons
 from rollcall.notify.alertmanager import alerts, channel
 from support import builders, payloads
 
@@ -38,6 +38,7 @@ def test_a_failing_job_is_an_alert_that_holds_for_five_minutes() -> None:
             "job": "report-1",
             "exit_code": "3",
             "output": "disk full",
+            "advice": reasons.REASONS["Error"].action,
             "runbook_url": "https://wiki.test/backup?a=1&b=2",
             "incident": body["incident"]["id"],
         },

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import errors
+from rollcall.core import errors, reasons
 from rollcall.notify.email import addresses, channel, messages, smtp
 from support import builders, clocks, payloads
 
@@ -44,6 +44,9 @@ def test_the_text_says_what_is_wrong_then_the_facts_then_the_last_words() -> Non
         "Its last words:\n\n"
         "    line 1\n"
         "    line 2\n\n"
+        f"What to do: {reasons.REASONS['Error'].action}\n\n"
+        "    kubectl -n shop describe job report-1\n"
+        "    kubectl -n shop logs job/report-1 --all-containers --tail=100\n\n"
         f"-- \nRollcall in cluster prod, incident {body['incident']['id']}\n"
     )
 
@@ -71,7 +74,11 @@ def test_messages_of_an_incident_refer_to_it_and_each_is_its_own() -> None:
     assert render(opened) == first
 
 
-@given(text=st.text(alphabet=st.sampled_from("a<>&\"'`\n\r\x1b\0\u2028\ud800🔴"), min_size=1, max_size=400))
+@given(
+    text=st.text(
+        alphabet=st.sampled_from("a<>&\"'`\n\r\x1b\0\u2028\ud800🔴"), min_size=1, max_size=400
+    )
+)
 def test_any_text_is_escaped_and_keeps_to_its_place(text: str) -> None:
     body = payloads.payload(
         found=builders.finding(message=text, reason=text),

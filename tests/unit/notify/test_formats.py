@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import errors, incidents
+from rollcall.core import errors, incidents, reasons
 from rollcall.notify import http
 from rollcall.notify.slack import messages as slack
 from rollcall.notify.webhook import channel, discord, teams
@@ -40,7 +40,10 @@ def test_discord_gets_one_embed_with_all_facts() -> None:
         "embeds": [
             {
                 "title": "WARNING: shop/backup is failing",
-                "description": "1 run failed\n```\ndisk full\n```",
+                "description": "1 run failed\n```\ndisk full\n```\n"
+                f"What to do: {reasons.REASONS['Error'].action.replace('`', chr(92) + '`')}\n"
+                "```\nkubectl -n shop describe job report-1\n"
+                "kubectl -n shop logs job/report-1 --all-containers --tail=100\n```",
                 "color": discord.AMBER,
                 "timestamp": "2026-03-02T12:00:00.000Z",
                 "fields": [
@@ -68,7 +71,7 @@ def test_teams_gets_a_card_with_all_facts() -> None:
     assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
     card = attachment["content"]
     assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
-    title, story, repeats, facts, output, footer = card["body"]
+    title, story, repeats, facts, output, advice, commands, footer = card["body"]
     assert title["text"] == "WARNING: shop/backup is failing"
     assert title["color"] == "warning"
     assert story["text"] == "1 run failed"
@@ -82,6 +85,8 @@ def test_teams_gets_a_card_with_all_facts() -> None:
         "Owner": "team-data",
     }
     assert output["inlines"][0]["text"] == "disk full"
+    assert advice["text"] == "What to do: " + reasons.REASONS["Error"].action
+    assert commands["inlines"][0]["text"].startswith("kubectl -n shop describe job report-1\n")
     assert body["incident"]["id"] in footer["text"]
     assert card["actions"] == [
         {
@@ -148,7 +153,7 @@ def test_nothing_from_a_cluster_is_markdown_or_mentions_anybody() -> None:
     story, _, output = embed["description"].partition("```")
     for text in (embed["title"], story, *fields):
         assert not re.search(r"(?<!\\)[*\[\]<`#]", text)
-    assert output.count("```") == 1
+    assert output.count("```") == 3
     card = teams.render(body)["attachments"][0]["content"]
     blocks = [block["text"] for block in card["body"] if block["type"] == "TextBlock"]
     facts = [fact["value"] for block in card["body"] for fact in block.get("facts", ())]

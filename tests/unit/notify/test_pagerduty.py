@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import errors, incidents, policies
+from rollcall.core import errors, incidents, policies, reasons
 from rollcall.notify.pagerduty import channel, events
 from support import builders, payloads
 
@@ -45,6 +45,9 @@ def test_a_failing_job_triggers_an_alert_with_all_its_facts() -> None:
                 "Message": "1 run failed",
                 "Repeats": "2 more since the last message",
                 "Output": "disk full",
+                "Advice": reasons.REASONS["Error"].action,
+                "Commands": "kubectl -n shop describe job report-1\n"
+                "kubectl -n shop logs job/report-1 --all-containers --tail=100",
                 "Runbook": "https://wiki.test/backup?a=1&b=2",
                 "Evidence": {"count": 1},
             },

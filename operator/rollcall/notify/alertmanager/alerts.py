@@ -54,7 +54,9 @@ def _annotations(payload: wording.Payload) -> dict[str, str]:
         "slot": facts.get("Slot"),
         "job": facts.get("Job"),
         "exit_code": facts.get("Exit code"),
+        "last_runs": facts.get("Last runs"),
         "output": wording.output(payload),
+        "advice": wording.advice(payload),
         "runbook_url": wording.runbook(payload),
         "incident": incident["id"],
     }

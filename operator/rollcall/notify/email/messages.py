@@ -61,10 +61,18 @@ def _text(payload: wording.Payload) -> str:
     parts.append("\n".join(f"{name + ':':{width}}{text}" for name, text in facts.items()))
     output = wording.output(payload)
     if output:
-        words = "\n".join(f"    {line}" for line in _plain(output).splitlines())
-        parts.append(f"Its last words:\n\n{words}")
+        parts.append(f"Its last words:\n\n{_indented(output)}")
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        parts.append(f"What to do: {_plain(advice)}")
+    if commands:
+        parts.append(_indented(commands))
     parts.append(f"-- \n{_line(wording.footer(payload))}")
     return "\n\n".join(parts) + "\n"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in _plain(text).splitlines())
 
 
 def _html(payload: wording.Payload) -> str:
@@ -81,8 +89,12 @@ def _html(payload: wording.Payload) -> str:
     parts.append(f'<table cellpadding="4">{rows}</table>')
     output = wording.output(payload)
     if output:
-        style = "background:#f4f4f4;padding:8px;white-space:pre-wrap"
-        parts.append(f'<pre style="{style}">{html.escape(_plain(output))}</pre>')
+        parts.append(_code(output))
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        parts.append(_paragraph(f"What to do: {advice}"))
+    if commands:
+        parts.append(_code(commands))
     footer = html.escape(_line(wording.footer(payload)))
     parts.append(f'<p style="color:{GREY};font-size:12px">{footer}</p>')
     body = "\n".join(parts)
@@ -101,6 +113,11 @@ def _row(name: str, text: str) -> str:
         shown = f'<a href="{shown}">{shown}</a>'
     style = f"color:{GREY};text-align:left;vertical-align:top;font-weight:normal"
     return f'<tr><th style="{style}">{name}</th><td>{shown}</td></tr>'
+
+
+def _code(text: str) -> str:
+    style = "background:#f4f4f4;padding:8px;white-space:pre-wrap"
+    return f'<pre style="{style}">{html.escape(_plain(text))}</pre>'
 
 
 def _paragraph(text: str) -> str:

@@ -65,6 +65,8 @@ def _details(payload: wording.Payload) -> dict[str, Any]:
         "Message": wording.story(payload),
         "Repeats": wording.repeats(payload),
         "Output": wording.output(payload),
+        "Advice": wording.advice(payload),
+        "Commands": wording.commands(payload),
         "Runbook": wording.runbook(payload),
         "Evidence": payload["incident"].get("evidence"),
     }

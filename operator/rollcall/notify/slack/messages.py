@@ -60,8 +60,12 @@ def _details(payload: wording.Payload) -> list[dict[str, Any]]:
         blocks.append(_section(repeats))
     output = wording.output(payload)
     if output:
-        fenced = escape(output.replace("```", "'''"), LONGEST_SECTION - 8)
-        blocks.append({"type": "section", "text": _text(f"```\n{fenced}\n```")})
+        blocks.append(_code(output))
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        blocks.append(_section(f"What to do: {advice}"))
+    if commands:
+        blocks.append(_code(commands))
     fields = _fields(payload)
     if fields:
         blocks.append({"type": "section", "fields": fields})
@@ -89,6 +93,11 @@ def _link(url: str) -> str:
 
 def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": _text(escape(text, LONGEST_SECTION) or "(no message)")}
+
+
+def _code(text: str) -> dict[str, Any]:
+    fenced = escape(text.replace("```", "'''"), LONGEST_SECTION - 8)
+    return {"type": "section", "text": _text(f"```\n{fenced}\n```")}
 
 
 def _text(text: str) -> dict[str, Any]:

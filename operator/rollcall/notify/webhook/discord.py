@@ -11,8 +11,9 @@ from typing import Any
 from rollcall.notify import wording
 
 LONGEST_TITLE = 256
-LONGEST_DESCRIPTION = 2000  # of 4096: an embed may have 6000 characters in all
-LONGEST_VALUE = 200  # of 1024, for the same reason
+LONGEST_DESCRIPTION = 1200  # of 4096: an embed may have 6000 characters in all
+LONGEST_VALUE = 150  # of 1024, for the same reason
+LONGEST_HINT = 400  # the same
 LONGEST_FOOTER = 300
 
 GREEN, GREY, BLUE, AMBER, RED = 0x2EB67D, 0x8D8D8D, 0x1264A3, 0xE8912D, 0xD40E0D
@@ -46,8 +47,17 @@ def _description(payload: wording.Payload) -> str:
         parts.append(repeats)
     output = wording.output(payload)
     if output:
-        parts.append(f"```\n{output.replace('```', chr(39) * 3)}\n```")
+        parts.append(_code(output))
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        parts.append(_escape(f"What to do: {advice}", LONGEST_HINT))
+    if commands:
+        parts.append(_code(wording.cut(commands, LONGEST_HINT)))
     return "\n".join(parts)
+
+
+def _code(text: str) -> str:
+    return f"```\n{text.replace('```', chr(39) * 3)}\n```"
 
 
 def _facts(payload: wording.Payload) -> dict[str, str]:

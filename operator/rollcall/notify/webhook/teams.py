@@ -66,10 +66,12 @@ def _body(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
     body.append({"type": "FactSet", "facts": _facts(payload, shorter)})
     output = wording.output(payload)
     if output:
-        # A run of text takes no Markdown, and keeps its lines.
-        words = output[-longest:]
-        run = {"type": "TextRun", "text": words, "fontType": "monospace", "size": "small"}
-        body.append({"type": "RichTextBlock", "inlines": [run]})
+        body.append(_code(output[-longest:]))
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        body.append(_text(_escape(f"What to do: {advice}", longest)))
+    if commands:
+        body.append(_code(wording.cut(commands, longest)))
     footer = _escape(wording.footer(payload), shorter)
     body.append(_text(footer, size="small", isSubtle=True))
     return body
@@ -84,6 +86,12 @@ def _facts(payload: wording.Payload, longest: int) -> list[dict[str, str]]:
 
 def _text(text: str, **more: object) -> dict[str, Any]:
     return {"type": "TextBlock", "text": text, "wrap": True, **more}
+
+
+def _code(text: str) -> dict[str, Any]:
+    """Show lines as they are: a run of text takes no Markdown."""
+    run = {"type": "TextRun", "text": text, "fontType": "monospace", "size": "small"}
+    return {"type": "RichTextBlock", "inlines": [run]}
 
 
 def _escape(text: str, limit: int) -> str:
