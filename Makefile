@@ -62,6 +62,7 @@ bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks
 .PHONY: check
 check: $(VENV) ## Style, types, layers, unit and Postgres tests
 	bash hack/postgres.sh
+	bash hack/alertmanager.sh
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy $(TYPED)

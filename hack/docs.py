@@ -1,4 +1,6 @@
-"""Writes the parts of docs/reference that follow from the code: reasons, rules, the steps of a run.
+"""Writes the parts of docs/reference that follow from the code.
+
+Reasons, rules, the steps of a run, messages.
 
 `--check` writes nothing and fails if anything would change.
 """
@@ -10,6 +12,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import renderings
 
 from rollcall.core import executions, reasons, rule_specs, rules
 
@@ -100,6 +104,7 @@ PARTS = {
     "reasons": ("reasons.md", reasons_list),
     "rules": ("rules.md", rules_list),
     "steps": ("executions.md", figure),
+    "messages": ("messages.md", renderings.page),
 }
 
 

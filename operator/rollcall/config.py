@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from rollcall.core import durations, errors, policies, silences
+from rollcall.core import durations, errors, policies, silences, targets
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ DEFAULT_RETENTION_WEEKS = 13
 LONGEST_RETENTION_WEEKS = 104  # as long as roll-ups, and the jobs that they speak of, are kept
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 KNOWN = {
+    "ALLOWED_TARGETS",
     "ALERTS_COOLDOWN",
     "ALERTS_RECOVERY_THRESHOLD",
     "CLUSTER",
@@ -76,6 +77,7 @@ class Settings:
     defaults: policies.Defaults
     maintenance: tuple[silences.Recurring, ...]  # of the installation
     deadman_url: str | None = field(repr=False)  # who waits for our word; a secret as a whole
+    allowed_targets: targets.Allowed  # where alerts may go beside the internet
     kube_context: str | None  # outside a cluster: which kubeconfig context
 
 
@@ -107,6 +109,7 @@ def load(environment: Mapping[str, str] | None = None, *, needs_database: bool =
         defaults=_defaults(ours),
         maintenance=_maintenance(ours),
         deadman_url=_deadman_url(ours),
+        allowed_targets=_targets(ours),
         kube_context=ours.get("KUBE_CONTEXT"),
     )
 
@@ -143,6 +146,13 @@ def _deadman_url(ours: Mapping[str, str]) -> str | None:
             "InvalidSetting", "ROLLCALL_DEADMAN_URL must begin with https:// or http://"
         )
     return url or None
+
+
+def _targets(ours: Mapping[str, str]) -> targets.Allowed:
+    try:
+        return targets.read(ours.get("ALLOWED_TARGETS", targets.SERVICES))
+    except errors.InvalidSpec as error:
+        raise errors.InvalidSpec(error.reason, f"{PREFIX}ALLOWED_TARGETS: {error}") from error
 
 
 def _dsn(ours: Mapping[str, str], *, needed: bool) -> str:

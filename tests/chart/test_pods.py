@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollcall import config
-from rollcall.core import policies
+from rollcall.core import policies, targets
 from support import charts
 
 Object = dict[str, Any]
@@ -73,7 +73,11 @@ def test_the_operator_starts_with_the_values_as_settings(helm: charts.Helm) -> N
         "sidecar": {"pullSecrets": ["a", "b"], "fallbackImage": "pause:1"},
         "image": {"sidecar": {"repository": "registry.example/sidecar", "tag": "7"}},
         "rules": {"late": {"warning": "10m", "critical": None}, "stale": {"enabled": False}},
-        "alerts": {"cooldown": "1d", "recoveryThreshold": 3},
+        "alerts": {
+            "cooldown": "1d",
+            "recoveryThreshold": 3,
+            "allowedTargets": ["am.monitoring.svc", "10.0.0.0/8"],
+        },
         "retention": {"weeks": 52},
         "logLevel": "DEBUG",
     }
@@ -95,6 +99,7 @@ def test_the_operator_starts_with_the_values_as_settings(helm: charts.Helm) -> N
     assert settings.defaults.rules[policies.Kind.STALE].enabled is False
     assert settings.defaults.cooldown.days == 1
     assert settings.defaults.recovery_threshold == 3
+    assert settings.allowed_targets == targets.read("am.monitoring.svc,10.0.0.0/8")
 
 
 def test_without_values_the_rules_are_the_built_in_ones(helm: charts.Helm) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rollcall import config
-from rollcall.core import counters, durations, policies, rule_specs
+from rollcall.core import counters, durations, policies, rule_specs, targets
 from support import charts
 
 Object = dict[str, Any]
@@ -59,6 +59,7 @@ OTHERWISE: Object = {
     "deadman.url": "https://hc.example/ping/1",
     "deadman.urlSecret.name": "deadman",
     "deadman.urlSecret.key": "address",
+    "alerts.allowedTargets": [],
     "retention.weeks": 26,
     "operator.replicas": 1,
     "api.replicas": 5,
@@ -165,6 +166,7 @@ def test_an_unknown_value_is_refused_wherever_it_stands(helm: charts.Helm, paren
         ("alerts.maintenance", [{"schedule": "0 2 * * 0", "duration": "4h"}]),
         ("alerts.maintenance", [{"name": "a", "schedule": "0 2 * * 0", "duration": "4 h"}]),
         ("deadman.url", "hc.example/1"),
+        ("alerts.allowedTargets", ["a,b"]),
         ("retention.weeks", 105),
         ("operator.replicas", -1),
         ("api.resources.limits.memory", "lots"),
@@ -193,6 +195,7 @@ def test_a_threshold_can_be_taken_away(helm: charts.Helm) -> None:
 def test_the_default_rules_are_the_built_in_ones() -> None:
     assert DEFAULTS["rules"] == policies.BUILT_IN
     assert durations.parse(DEFAULTS["alerts"]["cooldown"]) == policies.DEFAULT_COOLDOWN
+    assert ",".join(DEFAULTS["alerts"]["allowedTargets"]) == targets.SERVICES
 
 
 def test_retention_has_the_same_default_and_limit_as_the_setting() -> None:

@@ -34,6 +34,7 @@ JOB = {
         "spec": {"backoffLimit": 2, "template": {"spec": POD}},
     },
 }
+MAIL = {"from": "rollcall@example.com", "to": ["team@example.com"]}
 
 
 @pytest.fixture(autouse=True)
@@ -300,6 +301,7 @@ async def test_jobs_are_found_by_what_they_say_of_suspension(
                 "webhook": {
                     "urlSecretRef": {"name": "a.b-c", "key": "url"},
                     "signingSecretRef": {"name": "a", "key": "KEY_1"},
+                    "format": "rollcall",
                 },
                 "severities": ["info", "warning", "critical"],
                 "kinds": [kind.value for kind in policies.Kind],
@@ -320,6 +322,41 @@ async def test_jobs_are_found_by_what_they_say_of_suspension(
             },
             id="slack-with-selectors",
         ),
+        pytest.param(
+            {
+                "pagerDuty": {
+                    "routingKeySecretRef": {"name": "pagerduty", "key": "routing-key"},
+                    "url": "https://events.eu.pagerduty.com/v2/enqueue",
+                },
+            },
+            id="pagerduty",
+        ),
+        pytest.param(
+            {"alertmanager": {"url": "http://alertmanager.monitoring.svc:9093"}}, id="alertmanager"
+        ),
+        pytest.param(
+            {
+                "email": {
+                    "from": "Rollcall <rollcall@example.com>",
+                    "to": ["team@example.com", "Boss <boss@example.com>"],
+                    "host": "smtp.example.com",
+                    "security": "TLS",
+                    "username": "rollcall",
+                    "passwordSecretRef": {"name": "smtp", "key": "password"},
+                }
+            },
+            id="smtp",
+        ),
+        pytest.param(
+            {
+                "email": {
+                    "from": "rollcall@example.com",
+                    "to": ["team@example.com"],
+                    "resendKeySecretRef": {"name": "resend", "key": "key"},
+                }
+            },
+            id="resend",
+        ),
     ],
 )
 async def test_a_channel_is_stored_as_written(server: Server, spec: Object) -> None:
@@ -329,14 +366,19 @@ async def test_a_channel_is_stored_as_written(server: Server, spec: Object) -> N
 @pytest.mark.parametrize(
     ("spec", "advice"),
     [
-        pytest.param({}, "exactly one of webhook and slack", id="nothing"),
+        pytest.param({}, "exactly one of webhook, slack", id="nothing"),
         pytest.param(
             {
                 "webhook": {"url": "https://a.example"},
                 "slack": {"webhookURLSecretRef": {"name": "a", "key": "b"}},
             },
-            "exactly one of webhook and slack",
+            "exactly one of webhook, slack",
             id="both",
+        ),
+        pytest.param(
+            {"webhook": {"url": "https://a.example", "format": "matrix"}},
+            '"rollcall", "slack", "discord", "teams"',
+            id="format",
         ),
         pytest.param({"webhook": {}}, "exactly one of url and urlSecretRef", id="no-address"),
         pytest.param({"webhook": {"url": "ftp://a.example"}}, "begins with https://", id="ftp"),
@@ -355,6 +397,30 @@ async def test_a_channel_is_stored_as_written(server: Server, spec: Object) -> N
             {"slack": {"webhookURL": "https://hooks.example"}},
             'unknown field "spec.slack.webhookURL"',
             id="slack-address-in-the-open",
+        ),
+        pytest.param({"pagerDuty": {}}, "routingKeySecretRef", id="pagerduty-without-key"),
+        pytest.param(
+            {"alertmanager": {}},
+            "exactly one of url and urlSecretRef",
+            id="alertmanager-without-address",
+        ),
+        pytest.param(
+            {"email": MAIL}, "exactly one of host, for an SMTP server,", id="mail-without-server"
+        ),
+        pytest.param(
+            {"email": MAIL | {"host": "a.example", "username": "me"}},
+            "write username and passwordSecretRef",
+            id="mail-without-password",
+        ),
+        pytest.param(
+            {"email": MAIL | {"host": "a.example", "to": ["team"]}},
+            "write an address such as",
+            id="mail-to-nobody",
+        ),
+        pytest.param(
+            {"email": MAIL | {"resendKeySecretRef": {"name": "a", "key": "b"}, "port": 25}},
+            "for an SMTP server only",
+            id="resend-with-a-port",
         ),
         pytest.param(
             {"webhook": {"url": "https://a.example"}, "severities": ["fatal"]},

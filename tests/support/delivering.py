@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from rollcall.notify import http, registry
 from rollcall.services import deliver, ports
 from rollcall.store import engine
+from support import receiver
 
 CHANNEL = "team"
 
@@ -33,7 +34,9 @@ def now() -> datetime:
 
 async def main(dsn: str, url: str) -> None:
     store = engine.Database(dsn, application_name="tests")
-    async with http.Client(now=now, timeout=timedelta(seconds=10)) as client:
+    async with http.Client(
+        now=now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=10)
+    ) as client:
         await deliver.Deliver(
             store=store,
             senders=Senders(client, **{CHANNEL: url}),

@@ -1,18 +1,22 @@
 """A real HTTP receiver on loopback that records what it gets and answers as it is told.
 
-Scripted answers are used up one per request; after them it says 200 for ever.
+Scripted answers are used up one per request; after them it says what `otherwise` says, 200 if
+nobody has told it anything.
 """
 
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override  # typing has it from 3.12 on
 
+from rollcall.core import targets
+
+LOOPBACK = targets.read("127.0.0.0/8,::1")  # where alerts may go in tests
 PATIENCE = 10.0  # seconds that a hanging answer, or a wait for a request, lasts at most
 
 
@@ -48,6 +52,7 @@ class Receiver:
         self._changed = threading.Condition()
         self._answers: list[Answer] = []
         self._requests: list[Request] = []
+        self.otherwise: Callable[[Request], Answer] = lambda _: Answer()
         self.stopping = threading.Event()
         self.sent = 0  # bytes of endless bodies
 
@@ -89,7 +94,7 @@ class Receiver:
         with self._changed:
             self._requests.append(request)
             self._changed.notify_all()
-            return self._answers.pop(0) if self._answers else Answer()
+            return self._answers.pop(0) if self._answers else self.otherwise(request)
 
 
 @contextlib.contextmanager

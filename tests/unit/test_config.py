@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollcall import config
-from rollcall.core import errors
+from rollcall.core import errors, targets
 from rollcall.core.policies import Kind, Severity
 
 DSN = {"ROLLCALL_DATABASE_DSN": "postgresql://rollcall@db/rollcall"}
@@ -20,6 +20,7 @@ def test_a_database_is_all_that_must_be_said() -> None:
     assert settings.identity
     assert settings.sidecar.pull_secrets == ()
     assert (settings.maintenance, settings.deadman_url) == ((), None)
+    assert settings.allowed_targets.has_name("am.monitoring.svc")
 
 
 def test_the_address_of_the_dead_man_switch_is_never_shown() -> None:
@@ -39,6 +40,7 @@ def test_everything_is_read() -> None:
             "ROLLCALL_ALERTS_COOLDOWN": "1h",
             "ROLLCALL_ALERTS_RECOVERY_THRESHOLD": "2",
             "ROLLCALL_RETENTION_WEEKS": "26",
+            "ROLLCALL_ALLOWED_TARGETS": "",
             "ROLLCALL_RULES": '{"missed": {"warning": 2}}',
             "ROLLCALL_LOG_LEVEL": "debug",
             "ROLLCALL_MAINTENANCE": json.dumps(
@@ -52,6 +54,7 @@ def test_everything_is_read() -> None:
     assert settings.defaults.cooldown == timedelta(hours=1)
     assert settings.defaults.recovery_threshold == 2
     assert settings.retention_weeks == 26
+    assert settings.allowed_targets == targets.Allowed()
     assert settings.defaults.rules[Kind.MISSED].thresholds == {Severity.WARNING: 2}
     (sundays,) = settings.maintenance
     assert (sundays.name, sundays.window.duration) == ("sundays", timedelta(hours=4))
@@ -72,6 +75,7 @@ def test_everything_is_read() -> None:
         ("LOG_LEVEL", "loud", "ROLLCALL_LOG_LEVEL: 'LOUD' is none of DEBUG, INFO, WARNING, ERROR"),
         ("ALERTS_COOLDOWN", "soon", "ROLLCALL_ALERTS_COOLDOWN: 'soon' is not a duration"),
         ("RULES", "{", "ROLLCALL_RULES: "),
+        ("ALLOWED_TARGETS", "10.0.0", "ROLLCALL_ALLOWED_TARGETS: '10.0.0' is neither a network"),
         ("RULES", "[]", "write a JSON object"),
         ("RULES", '{"retrying": {}}', "rules.retrying: known are"),
         ("MAINTENANCE", "{}", "write a JSON list"),
@@ -83,7 +87,7 @@ def test_everything_is_read() -> None:
     ],
     ids=[
         "typing error", "port 0", "port too high", "negative", "not ASCII", "no week", "level",
-        "cooldown", "JSON", "no object", "rule", "no list", "no window", "no name",
+        "cooldown", "JSON", "target", "no object", "rule", "no list", "no window", "no name",
         "no address", "other database", "empty",
     ],
 )  # fmt: skip

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollcall import __version__, clock, config
-from rollcall.cli import alerts, arguments, dead_letters, executions, logs, schedule, silences
+from rollcall.cli import (
+    alerts,
+    arguments,
+    channels,
+    dead_letters,
+    executions,
+    logs,
+    schedule,
+    silences,
+)
 from rollcall.core import errors
 
 PROGRAM = "rollcall"
@@ -34,7 +43,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "schedule":
         schedule.run(options, clock.now())
         return
-    settings = config.load(needs_database=not _is_secret(options))
+    settings = config.load(needs_database=options.command != "channel" and not _is_secret(options))
     logs.configure(settings.log_level)
     match options.command:
         case "operator":
@@ -55,6 +64,8 @@ def _run(options: argparse.Namespace) -> None:
             silences.run(options, settings, clock.now())
         case "dead-letters":
             dead_letters.run(options, settings)
+        case "channel":
+            channels.run(options, settings)
         case _:
             _db(options, settings)
 
@@ -102,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     alerts.add_parser(add)
     silences.add_parser(add)
     dead_letters.add_parser(add)
+    channels.add_parser(add)
     schedule.add_parser(add)
     return parser
 

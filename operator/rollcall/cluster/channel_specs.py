@@ -1,7 +1,8 @@
 """AlertChannel bodies read into what routing and sending need; pure.
 
-A kind is a field of the spec (`webhook`, `slack`). Its settings are strings, and a setting `x` may
-be given as `xSecretRef: {name, key}` instead, which makes it a value of a Secret.
+A kind is a field of the spec (`webhook`, `slack`). Its settings are strings, lists of them joined
+by commas, and a setting `x` may be given as `xSecretRef: {name, key}` instead, which makes it a
+value of a Secret.
 """
 
 import re
@@ -61,8 +62,12 @@ def _settings(kind: str, section: Mapping[str, Any]) -> dict[str, str | SecretKe
                 "InvalidChannel", f"{kind}: write either {name} or {name}{REFERENCE}"
             )
         is_reference = field.endswith(REFERENCE)
-        settings[name] = _reference(f"{kind}.{field}", value) if is_reference else str(value)
+        settings[name] = _reference(f"{kind}.{field}", value) if is_reference else _text(value)
     return settings
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _reference(field: str, raw: Mapping[str, Any]) -> SecretKey:

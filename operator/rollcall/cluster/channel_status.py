@@ -34,15 +34,16 @@ class Tally:
 
     def add(self, delivery: ports.Delivery, at: datetime) -> None:
         """Count one try."""
+        if delivery.error or not delivery.delivered:
+            error = (delivery.error or "refused")[:LONGEST_MESSAGE]
+            self.last_error = {"time": _time(at), "message": error}
         if delivery.delivered:
             self.delivered += 1
             self.delivered_at = _time(at)
             self.refused = None
             return
-        error = (delivery.error or "refused")[:LONGEST_MESSAGE]
-        self.last_error = {"time": _time(at), "message": error}
-        if delivery.permanent:
-            self.refused = error
+        if delivery.permanent and self.last_error:
+            self.refused = self.last_error["message"]
         if delivery.retry_after is None:
             self.failed += 1
 

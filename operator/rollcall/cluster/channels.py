@@ -160,6 +160,14 @@ class Channels:
             f"AlertChannel {channel} is not valid" for channel in wanted or () if channel in broken
         ]
 
+    def of_kinds(self, kinds: frozenset[str]) -> list[str]:
+        """Return the names of the channels of these kinds that are not suspended."""
+        return [
+            known.name
+            for known in self._known.values()
+            if known.spec and known.spec.kind in kinds and not known.spec.route.suspended
+        ]
+
     # Senders.
 
     async def sender(self, channel: str) -> ports.Sender | None:

@@ -7,6 +7,7 @@ RollcallError
 │   └── StoreUnavailable      Postgres
 ├── Unstorable             Postgres will never keep this value; trying again cannot help
 ├── Refused                the API server said no to this object; trying again cannot help
+├── Undelivered            a receiver did not take a message
 ├── Conflict               somebody else changed or made the object first
 └── NotFound               the object does not exist
 """
@@ -51,6 +52,10 @@ class Refused(RollcallError):
         super().__init__(message)
         self.status = status
         self.reason = reason
+
+
+class Undelivered(RollcallError):
+    """A receiver did not take a message, as it says or we found."""
 
 
 class Conflict(RollcallError):

@@ -3,14 +3,16 @@
 Version 1. Additions keep the version; a changed meaning would raise it. Times are RFC 3339 in UTC.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import executions, incidents, policies
+from rollcall.core import executions, hints, incidents, policies
 
 VERSION = 1
+TEST = "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +34,75 @@ def payload(
     subject: Subject,
     alerts: policies.Alerts,
     execution: executions.Execution | None,
+    recent: Sequence[executions.Execution] = (),
 ) -> dict[str, Any]:
-    """Build the message of one incident transition."""
+    """Build the message of one incident transition; `recent` are the job's runs, newest first."""
+    incident = step.incident
+    commands = hints.commands(incident, execution, namespace=subject.namespace, name=subject.name)
     return {
         "version": VERSION,
         "type": f"incident.{transition}",
         "time": rfc3339(at),
         "cluster": cluster,
-        "incident": _incident(step.incident),
+        "incident": _incident(incident),
         "cronjob": _cronjob(subject, alerts),
         "execution": _execution(execution) if execution else None,
+        "lastRuns": [_run(run) for run in hints.last_runs(recent)],
+        "advice": hints.advice(incident, execution),
+        "commands": commands,
         "suppressed": step.told_suppressed,
+    }
+
+
+def restated(payload: Mapping[str, Any], incident: incidents.Incident) -> dict[str, Any]:
+    """Return the message with the incident as it is now."""
+    return {**payload, "incident": _incident(incident)}
+
+
+def trial(
+    *, channel: str, cluster: str, namespace: str, identifier: UUID, at: datetime
+) -> dict[str, Any]:
+    """Build the message by which a person tries a channel; it is about no job."""
+    return {
+        "version": VERSION,
+        "type": TEST,
+        "time": rfc3339(at),
+        "cluster": cluster,
+        "incident": {
+            "id": str(identifier),
+            "kind": TEST,
+            "severity": policies.Severity.INFO.value,
+            "status": "open",
+            "openedAt": rfc3339(at),
+            "resolvedAt": None,
+            "reason": "Test",
+            "message": f"somebody tries AlertChannel {channel}; nothing is wrong",
+            "evidence": {},
+        },
+        "cronjob": {
+            "namespace": namespace,
+            "name": channel,
+            "uid": "",
+            "group": None,
+            "owner": None,
+            "runbookURL": None,
+        },
+        "execution": None,
+        "lastRuns": [],
+        "advice": None,
+        "commands": [],
+        "suppressed": 0,
+    }
+
+
+def ended(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """Return the message that ends what this one told of."""
+    over = {"status": "resolved", "resolvedAt": rfc3339(at)}
+    return {
+        **payload,
+        "type": f"incident.{incidents.Transition.RESOLVED}",
+        "time": rfc3339(at),
+        "incident": payload["incident"] | over,
     }
 
 
@@ -93,6 +153,10 @@ def _execution(execution: executions.Execution) -> dict[str, Any]:
         "exitCode": execution.exit_code,
         "message": execution.message,
     }
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {"slotTime": rfc3339(run["at"]), "status": run["status"]}
 
 
 def _slot(execution: executions.Execution) -> str | None:

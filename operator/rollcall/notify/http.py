@@ -1,5 +1,6 @@
 """One guarded HTTP client for all channels, and what an answer means.
 
+- Only to addresses that may be told (`notify.guard`), and never by a proxy of the environment.
 - One limit for the whole exchange, no redirects, no cookies, a bounded read of the reply.
 - An error names the host and nothing else of the address: any other part of it can be a secret.
 - A status decides alone: a reply whose body never ends has still been answered.
@@ -8,7 +9,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,7 +20,8 @@ from typing import Any, Self
 import httpx
 
 import rollcall
-from rollcall.core import errors
+from rollcall.core import errors, targets
+from rollcall.notify import guard
 from rollcall.services import ports
 
 TIMEOUT = timedelta(seconds=10)
@@ -51,7 +53,16 @@ class Reply:
 class Client:
     """Posts to addresses that others chose. Close it, or use it as a context manager."""
 
-    def __init__(self, *, now: Callable[[], datetime], timeout: timedelta = TIMEOUT) -> None:
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime],
+        allowed: targets.Allowed,
+        timeout: timedelta = TIMEOUT,
+    ) -> None:
+        self.guard = guard.Guard(allowed)
+        # A pool of bounded size would make one channel wait for the hanging server of another.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         self._now = now
         self._timeout = timeout
         self._http = httpx.AsyncClient(
@@ -62,21 +73,27 @@ class Client:
                 "User-Agent": f"rollcall/{rollcall.__version__}",
                 "Accept-Encoding": "identity",
             },
-            # A pool of bounded size would make one channel wait for the hanging server of another.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            transport=guard.Transport(self.guard, limits),
+            trust_env=False,
         )
 
-    async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> ports.Delivery:
-        """Send exactly these bytes as JSON; never raises for what the other side does."""
+    async def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], secrets: Sequence[str] = ()
+    ) -> ports.Delivery:
+        """Send exactly these bytes as JSON; never raises for what the other side does.
+
+        `secrets` are those of the body and the headers: a reply that repeats them is not shown so.
+        """
         target = httpx.URL(url)
+        hidden = [*secrets, *_secrets(target)]
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                reply = await self._exchange(target, body, headers)
+                reply = await self._exchange(target, body, headers, hidden)
         except TimeoutError:
             seconds = f"{self._timeout.total_seconds():g}s"
             return _failed(f"{target.host}: no answer within {seconds}")
         except (httpx.HTTPError, OSError) as error:
-            text = _shown(str(error) or type(error).__name__, target)
+            text = shown(str(error) or type(error).__name__, hidden)
             return _failed(f"{target.host}: {text}")
         return judge(target.host, reply, self._now())
 
@@ -90,16 +107,18 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _exchange(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def _exchange(
+        self, url: httpx.URL, body: bytes, headers: Mapping[str, str], hidden: Sequence[str]
+    ) -> Reply:
         sent = {"Content-Type": "application/json", **headers}
         async with self._http.stream("POST", url, content=body, headers=sent) as response:
             text = (await _read(response)).decode(errors="replace")
             return Reply(
-                status=response.status_code, headers=response.headers, text=_shown(text, url)
+                status=response.status_code, headers=response.headers, text=shown(text, hidden)
             )
 
 
-def encode(payload: Mapping[str, Any]) -> bytes:
+def encode(payload: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
     """Write JSON in ASCII, so that no text in it can fail to encode."""
     return json.dumps(payload, separators=(",", ":")).encode("ascii")
 
@@ -114,6 +133,12 @@ def check_address(url: str, field: str) -> str:
             "InvalidURL", f"{field}: write an address that begins with http:// or https://"
         )
     return url
+
+
+def below(url: str, path: str) -> str:
+    """Return the address of something below this one."""
+    target = httpx.URL(url)
+    return str(target.copy_with(path=target.path.rstrip("/") + path))
 
 
 def _is_http(url: str) -> bool:
@@ -143,6 +168,14 @@ def judge(host: str, reply: Reply, now: datetime) -> ports.Delivery:
         error=error,
         detail=detail,
     )
+
+
+def shown(text: str, hidden: Sequence[str]) -> str:
+    """Make foreign text fit for a log line: one line, short, without what must not be shown."""
+    for secret in hidden:
+        text = text.replace(secret, "***")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= SHOWN_REPLY else text[: SHOWN_REPLY - 1] + "…"
 
 
 def _is_temporary(status: int) -> bool:
@@ -192,14 +225,6 @@ async def _read(response: httpx.Response) -> bytes:
 
 def _failed(error: str) -> ports.Delivery:
     return ports.Delivery(delivered=False, error=error)
-
-
-def _shown(text: str, url: httpx.URL) -> str:
-    """Make foreign text fit for a log line: one line, short, without parts of the address."""
-    for secret in _secrets(url):
-        text = text.replace(secret, "***")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= SHOWN_REPLY else text[: SHOWN_REPLY - 1] + "…"
 
 
 def _secrets(url: httpx.URL) -> list[str]:

@@ -4,9 +4,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from rollcall.notify import http
+from rollcall.notify.alertmanager import channel as alertmanager
+from rollcall.notify.email import channel as email
+from rollcall.notify.pagerduty import channel as pagerduty
 from rollcall.notify.slack import channel as slack
 from rollcall.notify.webhook import channel as webhook
 from rollcall.services import ports
+
+REPEATED = frozenset({"alertmanager"})  # whose senders are ports.Repeater
+STAYS = frozenset({"alertmanager", "pagerDuty"})  # who keep what they are told until its end
 
 Factory = Callable[[Mapping[str, str]], ports.Sender]
 
@@ -19,4 +25,9 @@ def factories(client: http.Client, now: Callable[[], datetime]) -> dict[str, Fac
     return {
         "webhook": lambda config: webhook.Webhook(client, webhook.read(config), now),
         "slack": lambda config: slack.Slack(client, slack.read(config)),
+        "email": lambda config: email.make(client, config, now),
+        "alertmanager": lambda config: alertmanager.Alertmanager(
+            client, alertmanager.read(config), now
+        ),
+        "pagerDuty": lambda config: pagerduty.PagerDuty(client, pagerduty.read(config)),
     }

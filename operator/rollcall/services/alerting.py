@@ -208,6 +208,7 @@ async def write(
         ),
         alerts=alerts,
         execution=_run_of(step.incident, runs),
+        recent=runs,
     )
     await transaction.outbox.enqueue(step.incident, channels, payload)
     return True

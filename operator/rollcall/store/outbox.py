@@ -15,13 +15,15 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, incidents, messages
 from rollcall.services import ports
+from rollcall.store import incidents as incident_rows
 from rollcall.store import models
 
+_incidents = models.table(models.Incident)
 _jobs = models.table(models.CronJob)
 _incidents = models.table(models.Incident)
 _rows = models.table(models.Notification)
@@ -71,6 +73,29 @@ class Outbox:
             .order_by(_rows.c.channel)
         )
         return rows.scalars().all()
+
+    async def to_repeat(
+        self, channels: Sequence[str], *, cluster: str
+    ) -> Sequence[ports.Repetition]:
+        """Return the open incidents that these channels have or will have heard of."""
+        rows = await self.connection.execute(
+            sa.select(_rows.c.channel, _rows.c.payload, *_incidents.c)
+            .join(_incidents, _incidents.c.id == _rows.c.incident_id)
+            .where(
+                _incidents.c.resolved_at.is_(None),
+                _rows.c.cluster == cluster,
+                _rows.c.channel.in_(channels),
+                _rows.c.status != DEAD,
+            )
+            .ext(distinct_on(_rows.c.incident_id, _rows.c.channel))
+            .order_by(_rows.c.incident_id, _rows.c.channel, _rows.c.id.desc())
+        )
+        return [
+            ports.Repetition(
+                incident=incident_rows.incident_of(row), channel=row.channel, payload=row.payload
+            )
+            for row in rows
+        ]
 
     async def claim(
         self, holder: str, limit: int, lease: timedelta, *, cluster: str

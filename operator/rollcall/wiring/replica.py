@@ -31,6 +31,7 @@ from rollcall.services import (
     inbox,
     obstacles,
     quiet,
+    repeat,
     sight,
     sweep,
     upkeep,
@@ -55,7 +56,7 @@ class Replica:
     ) -> None:
         self.metrics = metrics
         self.store = store
-        self.http = http.Client(now=clock.now)
+        self.http = http.Client(now=clock.now, allowed=settings.allowed_targets)
         self.inventory = inventory.Inventory(cluster=settings.cluster)
         self.inbox = inbox.Inbox(clock.now)
         self.channels = channels.Channels(
@@ -132,6 +133,13 @@ class Replica:
             holder=self.elector.identity,
             sift=self.quiet.sift,
             on_outcome=self.metrics.sent,
+        )
+        self.repeat = repeat.Repeat(
+            store=self.store,
+            senders=self.channels,
+            channels=lambda: self.channels.of_kinds(registry.REPEATED),
+            clock=clock.now,
+            cluster=settings.cluster,
         )
         self.resync = resync.Resync(
             kube=kube,
@@ -252,6 +260,7 @@ class Replica:
             "sight": self.sight.run,
             "sweep": self.sweep.run,
             "deliver": self.deliver.run,
+            "repeat": self.repeat.run,
             "upkeep": self.upkeep.run,
         }
         if self.deadman:

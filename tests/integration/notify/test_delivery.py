@@ -35,7 +35,9 @@ def hook() -> Iterator[receiver.Receiver]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[http.Client]:
-    async with http.Client(now=delivering.now, timeout=timedelta(seconds=3)) as client:
+    async with http.Client(
+        now=delivering, allowed=receiver.LOOPBACK.now, timeout=timedelta(seconds=3)
+    ) as client:
         yield client
 
 

@@ -19,7 +19,7 @@ from rollcall.core import incidents, messages
 from rollcall.notify import http, registry
 from rollcall.notify.webhook import channel
 from rollcall.services import ports
-from support import builders
+from support import builders, receiver
 
 PROGRAM = Path(__file__).parents[3] / "demo" / "receiver" / "receiver.py"
 SECRET = "whsec_cm9sbGNhbGwtZGVtbw=="
@@ -58,7 +58,7 @@ def demo() -> Iterator[Receiver]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[http.Client]:
-    async with http.Client(now=now) as client:
+    async with http.Client(now=now, allowed=receiver.LOOPBACK) as client:
         yield client
 
 

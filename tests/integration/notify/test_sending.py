@@ -54,7 +54,7 @@ def hook() -> Iterator[receiver.Receiver]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[http.Client]:
-    async with http.Client(now=now, timeout=TIMEOUT) as client:
+    async with http.Client(now=now, allowed=receiver.LOOPBACK, timeout=TIMEOUT) as client:
         yield client
 
 
@@ -146,7 +146,9 @@ async def test_a_server_that_never_answers_costs_the_time_limit(
 
 async def test_a_status_counts_even_if_its_body_never_comes(hook: receiver.Receiver) -> None:
     hook.answers(Answer(status=200, trickle=True), Answer(status=404, trickle=True, body=b"no"))
-    async with http.Client(now=now, timeout=timedelta(seconds=8)) as client:
+    async with http.Client(
+        now=now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=8)
+    ) as client:
         assert (await post(client, hook.url)).delivered
         answer = await post(client, hook.url)
     assert answer.permanent
@@ -204,7 +206,7 @@ async def test_garbage_is_tried_again(
     ],
 )
 async def test_a_receiver_that_cannot_be_reached_is_tried_again(url: str) -> None:
-    async with http.Client(now=now) as client:
+    async with http.Client(now=now, allowed=receiver.LOOPBACK) as client:
         answer = await post(client, url)
     assert (answer.delivered, answer.permanent) == (False, False)
     assert answer.error is not None
@@ -249,7 +251,9 @@ async def test_cookies_are_not_kept(hook: receiver.Receiver, client: http.Client
 
 async def test_many_hanging_servers_do_not_keep_another_waiting(hook: receiver.Receiver) -> None:
     hook.answers(*[Answer(hang=True)] * 110)  # more than a pool of connections usually has
-    async with http.Client(now=now, timeout=timedelta(seconds=4)) as client:
+    async with http.Client(
+        now=now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=4)
+    ) as client:
         stuck = [asyncio.create_task(post(client, hook.url)) for _ in range(110)]
         await asyncio.to_thread(hook.wait_for, 110)
         with receiver.running() as other:

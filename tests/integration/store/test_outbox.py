@@ -301,3 +301,35 @@ async def test_who_was_told_are_the_channels_that_have_or_will_have_heard(
         told = await unit.outbox.told(incident.id)
 
     assert told == ["done", "postponed", "waiting"]
+
+
+async def test_what_is_open_and_was_told_is_repeated_with_its_last_message(
+    store: engine.Database,
+) -> None:
+    incident = await enqueue(store, "am", "slack")
+    await enqueue(store, "am", version=2)
+    async with store.transaction() as unit:
+        (repetition,) = await unit.outbox.to_repeat(["am"], cluster=builders.CLUSTER)
+    assert repetition.incident.id == incident.id
+    assert (repetition.channel, repetition.payload["version"]) == ("am", 2)
+
+
+async def test_nothing_is_repeated_elsewhere_or_after_it_was_given_up(
+    store: engine.Database,
+) -> None:
+    await enqueue(store, "am")
+    async with store.transaction() as unit:
+        assert await unit.outbox.to_repeat(["other"], cluster=builders.CLUSTER) == []
+        assert await unit.outbox.to_repeat(["am"], cluster="elsewhere") == []
+    (claimed,) = await claim(store)
+    await settle(store, ports.Outcome(notification=claimed, delivered=False, error="refused"))
+    async with store.transaction() as unit:
+        assert await unit.outbox.to_repeat(["am"], cluster=builders.CLUSTER) == []
+
+
+async def test_what_is_resolved_is_repeated_no_more(store: engine.Database) -> None:
+    incident = await enqueue(store, "am")
+    async with store.transaction() as unit:
+        ended = builders.step(JOB, incident=incident, recovered=True)
+        await unit.incidents.save(ended, at=unit.now)
+        assert await unit.outbox.to_repeat(["am"], cluster=builders.CLUSTER) == []

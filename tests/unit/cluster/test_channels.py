@@ -223,6 +223,14 @@ def test_the_labels_of_a_job_are_known_while_it_exists(world: World) -> None:
     assert world.channels.labels_of("shop", "job") == {}
 
 
+async def test_channels_of_a_kind_are_those_that_are_valid_and_not_suspended(world: World) -> None:
+    world.channels.put(body(WEBHOOK, "good"))
+    world.channels.put(body(WEBHOOK | {"suspend": True}, "suspended"))
+    world.channels.put(body(WEBHOOK | {"kinds": ["odd"]}, "broken"))
+    world.channels.put(body(BY_SECRET, "slack"))
+    assert world.channels.of_kinds(frozenset({"webhook"})) == ["good"]
+
+
 # Bodies that a person must mend.
 
 
@@ -619,3 +627,16 @@ async def test_no_secret_shows_in_a_status(world: World) -> None:
     await world.channels.tick()
     assert world.ready()[1] == "InvalidURL"
     assert "nonsense" not in str(world.api.patches)
+
+
+async def test_who_of_several_was_not_reached_is_shown_although_the_message_was_taken(
+    world: World,
+) -> None:
+    world.channels.put(body(WEBHOOK))
+    partly = ports.Delivery(delivered=True, error="bob@example.com: 550 no such user")
+    world.channels.report("team", partly, world.clock.now)
+    await world.after(5)
+    status = world.status()
+    assert (status["delivered"], status["failed"]) == (1, 0)
+    assert status["lastError"]["message"] == "bob@example.com: 550 no such user"
+    assert world.ready()[0] == "True"

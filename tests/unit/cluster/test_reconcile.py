@@ -10,7 +10,7 @@ import pytest
 
 from rollcall import config
 from rollcall.cluster import events, inventory, outcomes, paths, reconcile
-from rollcall.core import errors, ids, policies
+from rollcall.core import errors, ids, policies, targets
 from support.clocks import START, Clock
 from support.fakekube import NOW, FakeKube, Object, edited
 from support.memorystore import MemoryStore
@@ -35,6 +35,7 @@ SETTINGS = config.Settings(
     defaults=policies.defaults(),
     maintenance=(),
     deadman_url=None,
+    allowed_targets=targets.Allowed(),
     kube_context=None,
 )
 

@@ -1,15 +1,17 @@
 """The payload of a notification."""
 
 from datetime import timedelta, timezone
+from typing import Any
+from uuid import UUID
 
-from rollcall.core import acts, incidents, messages
+from rollcall.core import acts, incidents, messages, reasons
 from rollcall.core.executions import Execution, Status, Trigger
 from support import builders
 
 SUBJECT = messages.Subject(namespace="shop", name="report", uid="u", group="billing")
 
 
-def payload(step: incidents.Step, execution: Execution | None = None) -> dict[str, object]:
+def payload(step: incidents.Step, execution: Execution | None = None) -> dict[str, Any]:
     assert step.transition
     return messages.payload(
         step=step,
@@ -61,8 +63,28 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
             "exitCode": 3,
             "message": None,
         },
+        "lastRuns": [],
+        "advice": reasons.REASONS["Error"].action,
+        "commands": [
+            "kubectl -n shop describe job report-29540880",
+            "kubectl -n shop logs job/report-29540880 --all-containers --tail=100",
+        ],
         "suppressed": 0,
     }
+
+
+def test_the_last_runs_are_told_by_slot_and_status() -> None:
+    said = messages.payload(
+        step=builders.step(),
+        transition=incidents.Transition.OPENED,
+        at=builders.SLOT_AT,
+        cluster="east",
+        subject=SUBJECT,
+        alerts=builders.alerts(),
+        execution=None,
+        recent=[builders.execution(status=Status.FAILED)],
+    )
+    assert said["lastRuns"] == [{"slotTime": "2026-03-02T12:00:00.000Z", "status": "failed"}]
 
 
 def test_a_resolved_incident_says_when() -> None:
@@ -105,3 +127,31 @@ def test_other_zones_are_written_in_utc() -> None:
 def test_each_step_of_an_incident_has_its_own_key() -> None:
     incident = builders.step().incident
     assert messages.key(incident.id, 2) == f"{incident.id}.2"
+
+
+def test_a_repeated_message_has_the_incident_as_it_is_now() -> None:
+    opened = builders.step()
+    now = builders.step(
+        incident=opened.incident, found=builders.finding(message="3 runs failed", reason="Other")
+    )
+    said = messages.restated(payload(opened), now.incident)
+    assert said["incident"]["message"] == "3 runs failed"
+    assert said["cronjob"] == payload(opened)["cronjob"]
+
+
+def test_a_trial_says_that_nothing_is_wrong_and_can_be_ended() -> None:
+    opened = messages.trial(
+        channel="team",
+        cluster="east",
+        namespace="rollcall-system",
+        identifier=UUID(int=1),
+        at=builders.SLOT_AT,
+    )
+    assert opened["type"] == messages.TEST
+    assert opened["incident"]["message"] == "somebody tries AlertChannel team; nothing is wrong"
+    assert opened.keys() == payload(builders.step()).keys()
+    assert opened["incident"].keys() == payload(builders.step())["incident"].keys()
+    ended = messages.ended(opened, builders.SLOT_AT + timedelta(seconds=1))
+    assert ended["type"] == "incident.resolved"
+    assert ended["incident"]["resolvedAt"] == "2026-03-02T12:00:01.000Z"
+    assert ended["incident"]["id"] == opened["incident"]["id"]

@@ -102,6 +102,7 @@ def test_an_http_address_is_taken(url: str) -> None:
         pytest.param("https://", id="no-host"),
         pytest.param("https://hooks.test:99999/secret", id="port"),
         pytest.param("https://hooks.test:0/secret", id="port-zero"),
+        pytest.param("http://0177.0.0.1/secret", id="octal-host"),
         pytest.param("https://xn--a/secret", id="broken-international-name"),
         pytest.param("https://hooks.test/secret\n/x", id="newline"),
         pytest.param("https://hooks.test/" + "secret" * 500, id="too-long"),

@@ -55,4 +55,4 @@ def test_an_address_is_required() -> None:
 
 def test_settings_show_nothing_of_their_secrets() -> None:
     settings = channel.read({"url": "https://hooks.test/token", "signing": "word"})
-    assert repr(settings) == "Settings()"
+    assert repr(settings) == "Settings(format='rollcall')"

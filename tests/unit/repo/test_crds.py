@@ -25,11 +25,15 @@ from rollcall.core import (
     windows,
 )
 from rollcall.notify import http, registry
+from rollcall.notify.email import addresses, resend, smtp
+from rollcall.notify.webhook import channel as webhook
 from support import clocks, definitions
 
 Object = dict[str, Any]
 
 PLURALS = ("trackedcronjobs", "alertchannels")
+NO_CLIENT: Any = None
+KINDS = registry.factories(NO_CLIENT, clocks.Clock())
 
 
 @pytest.mark.parametrize("plural", PLURALS)
@@ -154,10 +158,8 @@ def test_health_has_the_words_that_the_code_has() -> None:
 
 def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
     spec = definitions.part("alertchannels", "spec")["properties"]
-    client: Any = None
-    kinds = registry.factories(client, clocks.Clock())
     others = {"severities", "kinds", "namespaceSelector", "cronjobSelector", "suspend"}
-    assert spec.keys() - others == kinds.keys()
+    assert spec.keys() - others == KINDS.keys()
     assert _choices(spec["severities"]) == set(policies.Severity)
     assert _choices(spec["kinds"]) == set(policies.Kind)
     for default in routing.DEFAULT_SEVERITIES:
@@ -170,12 +172,13 @@ def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
         "DoesNotExist",
     }
     assert spec["webhook"]["properties"]["url"]["maxLength"] == http.LONGEST_ADDRESS
+    assert set(spec["webhook"]["properties"]["format"]["enum"]) == webhook.FORMATS.keys()
 
 
 @pytest.mark.parametrize(
     ("section", "settings"),
     [
-        ({"webhook": {"url": "https://a.example"}}, {"url"}),
+        ({"webhook": {"url": "https://a.example", "format": "teams"}}, {"url", "format"}),
         (
             {
                 "webhook": {
@@ -186,16 +189,75 @@ def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
             {"url", "signing"},
         ),
         ({"slack": {"webhookURLSecretRef": {"name": "a", "key": "b"}}}, {"webhookURL"}),
+        (
+            {
+                "pagerDuty": {
+                    "routingKeySecretRef": {"name": "a", "key": "b"},
+                    "url": "https://events.eu.pagerduty.com/v2/enqueue",
+                }
+            },
+            {"routingKey", "url"},
+        ),
+        (
+            {
+                "alertmanager": {
+                    "url": "http://alertmanager.monitoring.svc:9093",
+                    "bearerTokenSecretRef": {"name": "a", "key": "b"},
+                }
+            },
+            {"url", "bearerToken"},
+        ),
+        (
+            {
+                "email": {
+                    "from": "Rollcall <rollcall@example.com>",
+                    "to": ["team@example.com"],
+                    "host": "smtp.example.com",
+                    "port": 587,
+                    "security": "STARTTLS",
+                    "username": "rollcall",
+                    "passwordSecretRef": {"name": "a", "key": "b"},
+                    "caSecretRef": {"name": "a", "key": "c"},
+                }
+            },
+            {"from", "to", "host", "port", "security", "username", "password", "ca"},
+        ),
+        (
+            {
+                "email": {
+                    "from": "rollcall@example.com",
+                    "to": ["team@example.com", "Boss <boss@example.com>"],
+                    "resendKeySecretRef": {"name": "a", "key": "b"},
+                    "resendURL": "https://api.resend.com/emails",
+                }
+            },
+            {"from", "to", "resendKey", "resendURL"},
+        ),
     ],
-    ids=["webhook", "webhook-with-secrets", "slack"],
+    ids=["webhook", "webhook-with-secrets", "slack", "pagerDuty", "alertmanager", "smtp", "resend"],
 )
 def test_a_channel_of_the_schema_is_one_that_the_code_reads(
     section: Object, settings: set[str]
 ) -> None:
     definitions.check(definitions.part("alertchannels", "spec"), section)
     body = {"metadata": {"name": "a"}, "spec": section}
-    spec = channel_specs.read(body, frozenset({"webhook", "slack"}))
+    spec = channel_specs.read(body, frozenset(KINDS))
     assert spec.settings.keys() == settings
+
+
+def test_mails_have_the_choices_and_bounds_that_the_code_has() -> None:
+    fields = definitions.part("alertchannels", "spec", "email")["properties"]
+    assert set(fields["security"]["enum"]) == smtp.PORTS.keys()
+    assert fields["to"]["maxItems"] == addresses.MOST
+    for security, port in smtp.PORTS.items():
+        assert f"{port} with {security}" in fields["port"]["description"]
+    assert resend.ADDRESS in fields["resendURL"]["description"]
+
+
+def test_exactly_one_kind_of_channel_is_written() -> None:
+    (rule,) = definitions.part("alertchannels", "spec")["x-kubernetes-validations"]
+    assert set(re.findall(r"has\(self\.(\w+)\)", rule["rule"])) == KINDS.keys()
+    assert set(re.findall(r"\w+", rule["message"])) >= KINDS.keys()
 
 
 def test_generated_files_are_up_to_date() -> None:

@@ -1,6 +1,7 @@
 """The webhook channel: the payload as JSON, signed as the Standard Webhooks specification says.
 
-The bytes that are signed are the bytes that are sent.
+`format` says which JSON: our own, or that which the incoming webhooks of a chat take. The bytes
+that are signed are the bytes that are sent.
 """
 
 import base64
@@ -10,11 +11,20 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rollcall.core import errors
-from rollcall.notify import http
+from rollcall.notify import http, wording
+from rollcall.notify.slack import messages as slack
+from rollcall.notify.webhook import discord, teams
 from rollcall.services import ports
 
+FORMATS: Mapping[str, Callable[[wording.Payload], Mapping[str, Any]]] = {
+    "rollcall": lambda payload: payload,
+    "slack": slack.render,
+    "discord": discord.render,
+    "teams": teams.render,
+}
 PREFIX = "whsec_"  # marks a secret that is written in base64
 
 
@@ -24,6 +34,7 @@ class Settings:
 
     url: str = field(repr=False)
     key: bytes | None = field(default=None, repr=False)
+    format: str = "rollcall"
 
 
 class Webhook:
@@ -38,21 +49,26 @@ class Webhook:
 
     async def send(self, notification: ports.Notification) -> ports.Delivery:
         """Send one message; the key stays the same for every try of it."""
-        body = http.encode(notification.payload)
+        body = http.encode(FORMATS[self._settings.format](notification.payload))
         headers = sign(self._settings.key, notification.key, self._now(), body)
         return await self._client.post(self._settings.url, body=body, headers=headers)
 
 
 def read(config: Mapping[str, str]) -> Settings:
-    """Read `url` and, if there is one, the `signing` secret.
+    """Read `url`, the `format`, and, if there is one, the `signing` secret.
 
     Raises errors.InvalidSpec.
     """
     if not config.get("url"):
         raise errors.InvalidSpec("InvalidChannel", "webhook: write url or urlSecretRef")
     url = http.check_address(config["url"], "webhook.url")
+    form = config.get("format", "rollcall")
+    if form not in FORMATS:
+        raise errors.InvalidSpec(
+            "InvalidChannel", f"webhook.format: write one of {', '.join(FORMATS)}"
+        )
     secret = config.get("signing")
-    return Settings(url=url, key=_key(secret) if secret else None)
+    return Settings(url=url, key=_key(secret) if secret else None, format=form)
 
 
 def sign(key: bytes | None, identifier: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What the use cases ask of the outside: small protocols, and the values that cross them."""
 
-from rollcall.services.ports.channels import Delivery, Directory, Sender, Senders
+from rollcall.services.ports.channels import Delivery, Directory, Repeater, Sender, Senders
 from rollcall.services.ports.cluster import Evidence
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
@@ -26,6 +26,7 @@ from rollcall.services.ports.values import (
     Notification,
     OpenWindow,
     Outcome,
+    Repetition,
     SlotKey,
     Started,
     Story,
@@ -59,6 +60,8 @@ __all__ = [
     "Outbox",
     "Outcome",
     "Registry",
+    "Repeater",
+    "Repetition",
     "Reports",
     "Schedule",
     "Sender",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rollcall.core import policies
 from rollcall.services.ports.values import Notification
@@ -34,7 +34,7 @@ class Delivery:
     delivered: bool
     permanent: bool = False  # trying the same again cannot help
     retry_after: timedelta | None = None  # the channel asked for this pause
-    error: str | None = None
+    error: str | None = None  # of one that is delivered: who of several was not reached
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -43,6 +43,14 @@ class Sender(Protocol):
 
     async def send(self, notification: Notification) -> Delivery:
         """Send one message; never raises for what the other side does."""
+
+
+@runtime_checkable
+class Repeater(Sender, Protocol):
+    """A channel that wants to be told again what is still open."""
+
+    async def repeat(self, payloads: Sequence[Mapping[str, Any]]) -> Delivery:
+        """Send what stands; never raises for what the other side does."""
 
 
 class Senders(Protocol):

@@ -19,6 +19,7 @@ from rollcall.services.ports.values import (
     JobState,
     Notification,
     Outcome,
+    Repetition,
     Summary,
     TrackedJob,
 )
@@ -133,6 +134,9 @@ class Outbox(Protocol):
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
         """Return the channels that have or will have heard of this incident."""
+
+    async def to_repeat(self, channels: Sequence[str], *, cluster: str) -> Sequence[Repetition]:
+        """Return the open incidents that these channels have or will have heard of."""
 
     async def claim(
         self, holder: str, limit: int, lease: timedelta, *, cluster: str

@@ -138,6 +138,15 @@ class ListedSilence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """An open incident, and the last message of it that a channel has or will have."""
+
+    incident: Incident
+    channel: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWindow:
     """The open window of a job, and the Job that has it."""
 

@@ -1,14 +1,12 @@
 """A real process in surroundings that are not as they should be."""
 
-import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support import scriptedapi, sidecars
+from support import certificates, scriptedapi, sidecars
 
 
 def test_a_taken_port_costs_the_loopback_api_only(
@@ -79,7 +77,7 @@ def test_an_image_without_tls_says_so(start: sidecars.Start) -> None:
 def test_tls_is_spoken_with_authorities_that_are_trusted_only(
     start: sidecars.Start, tmp_path: Path
 ) -> None:
-    certificate, key = _certificate(tmp_path)
+    certificate, key = certificates.make(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     port = sidecars.free_port()
@@ -92,18 +90,3 @@ def test_tls_is_spoken_with_authorities_that_are_trusted_only(
         known = distrusted.run_when(lambda run: run["heartbeat"]["lastError"] is not None)
     assert "CERTIFICATE_VERIFY_FAILED" in known["heartbeat"]["lastError"]
     assert known["heartbeat"]["acknowledged"] == 0
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the openssl program to make a certificate")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        f"{openssl} req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
-        "-addext subjectAltName=DNS:localhost -keyout key.pem -out certificate.pem".split(),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key

@@ -1,0 +1,142 @@
+"""One incident as each kind of channel tells it, by the code that tells it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from rollcall.core import executions, findings, ids, incidents, messages, policies
+from rollcall.notify.alertmanager import alerts
+from rollcall.notify.email import messages as email
+from rollcall.notify.pagerduty import events
+from rollcall.notify.slack import messages as slack
+from rollcall.notify.webhook import discord, teams
+from rollcall.services import ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Render = Callable[[dict[str, Any]], str]
+
+SLOT_AT = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
+OPENED_AT = SLOT_AT + timedelta(seconds=65)
+RESOLVED_AT = SLOT_AT + timedelta(days=1, seconds=52)
+CRONJOB = UUID("019cab2e-0000-8000-8000-000000000001")
+ALERTS = policies.Alerts(
+    channels=None,
+    cooldown=timedelta(hours=6),
+    recovery_threshold=1,
+    owner="team-data",
+    runbook_url="https://wiki.example.com/backup",
+)
+RUN = executions.Execution(
+    id=ids.scheduled_execution_id(cronjob_id=CRONJOB, slot_at=SLOT_AT),
+    cronjob_id=CRONJOB,
+    slot_at=SLOT_AT,
+    trigger=executions.Trigger.SCHEDULE,
+    status=executions.Status.FAILED,
+    reason="OOMKilled",
+    message="copied 41210 of 98500 orders\nsorting 57290 orders in memory",
+    exit_code=137,
+    job_name="backup-29540790",
+)
+RUNS = (*[executions.Status.SUCCEEDED] * 8, executions.Status.MISSED, executions.Status.FAILED)
+FOUND = findings.Finding(
+    kind=policies.Kind.FAILING,
+    severity=policies.Severity.WARNING,
+    reason="OOMKilled",
+    message="1 run failed, the last (backup-29540790) with exit code 137: OOMKilled",
+    since=OPENED_AT,
+    evidence={"count": 1, "exitCode": 137},
+    execution_id=RUN.id,
+)
+
+
+def page() -> str:
+    """Write what every kind of channel is sent, when the incident is opened and resolved."""
+    opened, resolved = payloads()
+    lines = []
+    for title, language, render in CHANNELS:
+        lines += [f"## {title}", ""]
+        for about, payload in (("Opened", opened), ("Resolved", resolved)):
+            lines += [f"{about}:", "", f"```{language}", render(payload), "```", ""]
+    return "\n".join(lines)
+
+
+def payloads() -> Iterator[dict[str, Any]]:
+    """Take the incident's two steps, and yield the message of each."""
+    incident = None
+    for finding, at in ((FOUND, OPENED_AT), (None, RESOLVED_AT)):
+        step = _step(incident, finding, at)
+        if step and step.transition:
+            incident = step.incident
+            yield _payload(step, step.transition, at)
+
+
+def _step(
+    incident: incidents.Incident | None, finding: findings.Finding | None, now: datetime
+) -> incidents.Step | None:
+    return incidents.decide(
+        incident,
+        finding,
+        cronjob_id=CRONJOB,
+        inhibited_by=None,
+        alerts=ALERTS,
+        recovered=finding is None,
+        now=now,
+    )
+
+
+def _payload(
+    step: incidents.Step, transition: incidents.Transition, at: datetime
+) -> dict[str, Any]:
+    return messages.payload(
+        step=step,
+        transition=transition,
+        at=at,
+        cluster="prod",
+        subject=messages.Subject(namespace="shop", name="backup", uid="", group="billing"),
+        alerts=ALERTS,
+        execution=RUN,
+        recent=[replace(RUN, status=status) for status in reversed(RUNS)],
+    )
+
+
+def _email(payload: dict[str, Any]) -> str:
+    identifier = payload["incident"]["id"]
+    mail = email.render(
+        ports.Notification(
+            id=1,
+            incident_id=UUID(identifier),
+            channel="mail",
+            key=f"{identifier}.{1 if payload['incident']['resolvedAt'] is None else 2}",
+            type=payload["type"],
+            payload=payload,
+            attempts=0,
+            created_at=OPENED_AT,
+        ),
+        domain="example.com",
+    )
+    headers = [f"Subject: {mail.subject}", *(f"{name}: {it}" for name, it in mail.headers.items())]
+    return "\n".join([*headers, "", mail.text.rstrip()])
+
+
+def _json(render: Callable[[dict[str, Any]], Any]) -> Render:
+    return lambda payload: json.dumps(render(payload), indent=2, ensure_ascii=False)
+
+
+CHANNELS: tuple[tuple[str, str, Render], ...] = (
+    ("E-mail", "text", _email),
+    ("Slack", "json", _json(slack.render)),
+    ("PagerDuty", "json", _json(lambda payload: events.render(payload, routing_key="…"))),
+    (
+        "Alertmanager",
+        "json",
+        _json(lambda payload: alerts.render(payload, datetime.fromisoformat(payload["time"]))),
+    ),
+    ("Discord", "json", _json(discord.render)),
+    ("Microsoft Teams", "json", _json(teams.render)),
+)

@@ -1,0 +1,44 @@
+"""What helps whoever is told: the last runs, what to do about the reason, what to type next."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollcall.core import executions, incidents, reasons
+
+MOST_RUNS = 10
+NOTHING = "Nothing."  # the advice of reasons that need none
+
+
+def last_runs(recent: Sequence[executions.Execution]) -> list[Mapping[str, Any]]:
+    """Return the newest runs and slots, oldest first; `recent` is newest first."""
+    return [{"at": run.slot_at, "status": run.status.value} for run in reversed(recent[:MOST_RUNS])]
+
+
+def advice(incident: incidents.Incident, execution: executions.Execution | None) -> str | None:
+    """Say what to do about the reason of an open incident, where the list of reasons knows."""
+    if not incident.is_open:
+        return None
+    for reason in (incident.reason, execution.reason if execution else None):
+        known = reasons.REASONS.get(reason or "")
+        if known and known.action != NOTHING:
+            return known.action
+    return None
+
+
+def commands(
+    incident: incidents.Incident,
+    execution: executions.Execution | None,
+    *,
+    namespace: str,
+    name: str,
+) -> list[str]:
+    """Return what to type to see more of an open incident."""
+    if not incident.is_open:
+        return []
+    job = execution.job_name if execution else None
+    if not job:
+        return [f"kubectl -n {namespace} describe cronjob {name}"]
+    return [
+        f"kubectl -n {namespace} describe job {job}",
+        f"kubectl -n {namespace} logs job/{job} --all-containers --tail=100",
+    ]

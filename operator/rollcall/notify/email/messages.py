@@ -1,0 +1,142 @@
+"""A notification's payload as an e-mail: a subject that says it all, plain text, and simple HTML.
+
+Everything that came from a cluster is escaped in the HTML and without control characters in the
+text; a subject is one line. The same message has the same `Message-ID`, whoever sends it how often,
+so that a mail program shows it once; the messages of one incident name it in `References`, by which
+mail programs keep them together.
+"""
+
+import hashlib
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollcall.core import texts
+from rollcall.notify import wording
+from rollcall.services import ports
+
+LONGEST_SUBJECT = 200
+LONGEST_STORY = 10_000
+
+GREEN, GREY, BLUE, AMBER, RED = "#1b7f52", "#6b6b6b", "#1264a3", "#b25e09", "#c00d0c"
+SEVERITIES: Mapping[str, str] = {"critical": RED, "warning": AMBER, "info": BLUE}
+ENDS: Mapping[str, str] = {"incident.resolved": GREEN, "incident.withdrawn": GREY}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An e-mail, whoever sends it."""
+
+    key: str
+    subject: str
+    text: str
+    html: str
+    headers: Mapping[str, str]
+
+
+def render(notification: ports.Notification, *, domain: str) -> Message:
+    """Write the e-mail; ids are names below `domain`."""
+    payload = notification.payload
+    key = f"{notification.key}.{_short(notification.channel)}"
+    return Message(
+        key=key,
+        subject=wording.cut(_line(wording.headline(payload)), LONGEST_SUBJECT),
+        text=_text(payload),
+        html=_html(payload),
+        headers={
+            "Message-ID": f"<{key}@{domain}>",
+            "References": f"<{payload['incident']['id']}@{domain}>",
+            "Auto-Submitted": "auto-generated",
+        },
+    )
+
+
+def _text(payload: wording.Payload) -> str:
+    facts = _facts(payload)
+    width = max(map(len, facts)) + 2
+    parts = [_plain(_story(payload))]
+    repeats = wording.repeats(payload)
+    if repeats:
+        parts.append(repeats)
+    parts.append("\n".join(f"{name + ':':{width}}{text}" for name, text in facts.items()))
+    output = wording.output(payload)
+    if output:
+        parts.append(f"Its last words:\n\n{_indented(output)}")
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        parts.append(f"What to do: {_plain(advice)}")
+    if commands:
+        parts.append(_indented(commands))
+    parts.append(f"-- \n{_line(wording.footer(payload))}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in _plain(text).splitlines())
+
+
+def _html(payload: wording.Payload) -> str:
+    color = ENDS.get(payload["type"]) or SEVERITIES.get(payload["incident"]["severity"], GREY)
+    headline = html.escape(_line(wording.headline(payload)))
+    parts = [
+        f'<h2 style="color:{color};font-size:18px">{headline}</h2>',
+        _paragraph(_story(payload)),
+    ]
+    repeats = wording.repeats(payload)
+    if repeats:
+        parts.append(_paragraph(repeats))
+    rows = "".join(_row(name, text) for name, text in _facts(payload).items())
+    parts.append(f'<table cellpadding="4">{rows}</table>')
+    output = wording.output(payload)
+    if output:
+        parts.append(_code(output))
+    advice, commands = wording.advice(payload), wording.commands(payload)
+    if advice:
+        parts.append(_paragraph(f"What to do: {advice}"))
+    if commands:
+        parts.append(_code(commands))
+    footer = html.escape(_line(wording.footer(payload)))
+    parts.append(f'<p style="color:{GREY};font-size:12px">{footer}</p>')
+    body = "\n".join(parts)
+    return f'<html><body style="font-family:sans-serif;font-size:14px">\n{body}\n</body></html>\n'
+
+
+def _facts(payload: wording.Payload) -> dict[str, str]:
+    facts = {name: _line(text) for name, text in wording.facts(payload).items()}
+    runbook = wording.runbook(payload)
+    return facts | ({"Runbook": _line(runbook)} if runbook else {})
+
+
+def _row(name: str, text: str) -> str:
+    shown = html.escape(text)
+    if name == "Runbook" and wording.is_address(text):
+        shown = f'<a href="{shown}">{shown}</a>'
+    style = f"color:{GREY};text-align:left;vertical-align:top;font-weight:normal"
+    return f'<tr><th style="{style}">{name}</th><td>{shown}</td></tr>'
+
+
+def _code(text: str) -> str:
+    style = "background:#f4f4f4;padding:8px;white-space:pre-wrap"
+    return f'<pre style="{style}">{html.escape(_plain(text))}</pre>'
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(_plain(text)).replace(chr(10), '<br>')}</p>"
+
+
+def _story(payload: wording.Payload) -> str:
+    return wording.cut(wording.story(payload), LONGEST_STORY)
+
+
+def _plain(text: str) -> str:
+    """Keep lines, drop what a terminal or a mail program would obey."""
+    return "".join(c for c in texts.clean(text) if c.isprintable() or c in "\n\t")
+
+
+def _line(text: str) -> str:
+    return " ".join(_plain(text).split())
+
+
+def _short(channel: str) -> str:
+    """Tell channels apart: each of them sends a message of its own."""
+    return hashlib.sha256(channel.encode()).hexdigest()[:8]

@@ -1,0 +1,193 @@
+"""What every channel says of a payload, in plain words; each writes it in its own form.
+
+The texts hold what came from a cluster as it came: whoever writes them escapes and cuts them.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rollcall.core import durations, messages
+
+LONGEST_OUTPUT = 1500  # of the program's last words: the end of them says what happened
+
+ENDED: Mapping[str, str] = {
+    "incident.resolved": "RESOLVED",
+    "incident.withdrawn": "WITHDRAWN",
+}
+PREFIXES: Mapping[str, str] = {
+    "incident.changed": "NOW ",
+    "incident.reminder": "STILL ",
+    "incident.escalated": "NOBODY ACKNOWLEDGED ",
+    "incident.acknowledged": "ACKNOWLEDGED ",
+    "incident.unacknowledged": "STILL ",
+}
+KINDS: Mapping[str, str] = {
+    "late": "has not started",
+    "missed": "did not run",
+    "failing": "is failing",
+    "stale": "has had no success for too long",
+    "overrunning": "is running for too long",
+    "no_progress": "makes no progress",
+    "errors": "reports errors",
+    "skipped": "is skipped again and again",
+    "suspended": "is suspended for long",
+    "too_fast": "ended suspiciously fast",
+    "cannot_start": "cannot start",
+    "failure_rate": "fails often",
+    "slow": "was slow",
+    "silent": "is not heard any more",
+    "counter": "reports odd numbers",
+}
+
+# Of the last runs, one for each.
+SYMBOLS: Mapping[str, str] = {
+    "succeeded": "✓",
+    "partial": "◐",
+    "failed": "✗",
+    "missed": "○",
+    "skipped": "·",
+    "cancelled": "⊘",
+    "replaced": "⊘",
+    "unknown": "?",
+}
+GOING_ON = "…"  # any other status
+
+Payload = Mapping[str, Any]
+
+
+def has_ended(payload: Payload) -> bool:
+    """Whether this is the last message of its incident."""
+    return payload["type"] in ENDED
+
+
+def headline(payload: Payload) -> str:
+    """Say in one line how urgent it is, which job, and what is wrong with it."""
+    if payload["type"] == messages.TEST:
+        return f"TEST: {story(payload)}"
+    if has_ended(payload):
+        return f"{ENDED[payload['type']]}: {_subject(payload)} ({_words(payload)})"
+    severity = str(payload["incident"]["severity"]).upper()
+    return f"{PREFIXES.get(payload['type'], '')}{severity}: {problem(payload)}"
+
+
+def problem(payload: Payload) -> str:
+    """Say which job, and what is or was wrong with it."""
+    return f"{_subject(payload)} {_words(payload)}"
+
+
+def story(payload: Payload) -> str:
+    """Say what happened, or how it ended."""
+    incident = payload["incident"]
+    message = str(incident.get("message") or "")
+    if payload["type"] == "incident.resolved":
+        return f"solved after {_lasted(incident)}. It was: {message}"
+    if payload["type"] == "incident.withdrawn":
+        return f"the job was deleted, {_lasted(incident)} after this was reported: {message}"
+    if payload["type"] == "incident.acknowledged":
+        return f"{_acknowledged(incident.get('acknowledged') or {})}. It is: {message}"
+    if payload["type"] == "incident.unacknowledged":
+        return f"nobody looks after it any more. It is: {message}"
+    return message
+
+
+def _acknowledged(given: Payload) -> str:
+    words = f"{given.get('by') or 'somebody'} looks after it"
+    return f"{words}: {given['reason']}" if given.get("reason") else words
+
+
+def repeats(payload: Payload) -> str | None:
+    """Say how often it came again without being told."""
+    suppressed = payload.get("suppressed")
+    return f"{suppressed} more since the last message" if suppressed else None
+
+
+def facts(payload: Payload) -> dict[str, str]:
+    """Return what is known, by its name, in the order in which a person asks for it."""
+    incident, job = payload["incident"], payload["cronjob"]
+    execution = payload.get("execution") or {}
+    evidence = incident.get("evidence") or {}
+    known = {
+        "Reason": incident.get("reason"),
+        "Since": _clock(incident.get("openedAt")),
+        "Slot": _clock(execution.get("slotTime") or evidence.get("slotTime")),
+        "Job": execution.get("jobName") or evidence.get("jobName"),
+        "Exit code": execution.get("exitCode"),
+        "Owner": job.get("owner"),
+        "Group": job.get("group"),
+        "Last runs": _last_runs(payload),
+    }
+    return {name: str(value) for name, value in known.items() if value is not None}
+
+
+def output(payload: Payload) -> str | None:
+    """Return the end of the program's last words while the problem is open."""
+    words = str((payload.get("execution") or {}).get("message") or "").strip()
+    if not words or has_ended(payload):
+        return None
+    return words if len(words) <= LONGEST_OUTPUT else "…" + words[-LONGEST_OUTPUT:]
+
+
+def advice(payload: Payload) -> str | None:
+    """Return what to do about it, where that is known."""
+    text = payload.get("advice")
+    return str(text) if text else None
+
+
+def commands(payload: Payload) -> str | None:
+    """Return what to type next, a line for each."""
+    return "\n".join(map(str, payload.get("commands") or ())) or None
+
+
+def runbook(payload: Payload) -> str | None:
+    """Return what the job calls its runbook."""
+    url = payload["cronjob"].get("runbookURL")
+    return str(url) if url else None
+
+
+def is_address(text: str) -> bool:
+    """Whether a link may be made of it."""
+    return text.startswith(("http://", "https://")) and not re.search(r"\s", text)
+
+
+def footer(payload: Payload) -> str:
+    """Say who speaks, of which cluster and which incident."""
+    return f"Rollcall in cluster {payload.get('cluster')}, incident {payload['incident']['id']}"
+
+
+def cut(text: str, limit: int) -> str:
+    """Shorten to at most so many characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _subject(payload: Payload) -> str:
+    return f"{payload['cronjob']['namespace']}/{payload['cronjob']['name']}"
+
+
+def _words(payload: Payload) -> str:
+    kind = str(payload["incident"]["kind"])
+    return KINDS.get(kind, kind)
+
+
+def _last_runs(payload: Payload) -> str | None:
+    runs = payload.get("lastRuns") or ()
+    line = "".join(SYMBOLS.get(str(run.get("status")), GOING_ON) for run in runs)
+    return f"{line} (newest last)" if line else None
+
+
+def _lasted(incident: Payload) -> str:
+    opened_at, resolved_at = _instant(incident.get("openedAt")), _instant(incident["resolvedAt"])
+    return durations.text(resolved_at - opened_at) if opened_at and resolved_at else "some time"
+
+
+def _clock(raw: object) -> str | None:
+    at = _instant(raw)
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else None
+
+
+def _instant(raw: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(raw)).astimezone(UTC) if raw else None
+    except ValueError:
+        return None

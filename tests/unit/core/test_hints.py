@@ -1,0 +1,62 @@
+"""What helps whoever is told."""
+
+from datetime import timedelta
+
+import pytest
+
+from rollcall.core import executions, hints
+from support import builders
+
+OPEN = builders.step(reason="SomethingElse").incident
+OVER = builders.step(incident=OPEN, recovered=True, now=builders.SLOT_AT).incident
+FAILED = builders.execution(
+    status=executions.Status.FAILED, reason="OOMKilled", job_name="backup-1"
+)
+RAISE = "Raise the limit, or let the program use less."
+
+
+def test_the_last_runs_are_the_ten_newest_with_the_oldest_first() -> None:
+    recent = [
+        builders.execution(
+            slot_at=builders.SLOT_AT - timedelta(minutes=5 * number),
+            status=executions.Status.MISSED if number else executions.Status.SUCCEEDED,
+        )
+        for number in range(12)
+    ]
+    runs = hints.last_runs(recent)
+    assert [run["status"] for run in runs] == ["missed"] * 9 + ["succeeded"]
+    assert runs[-1]["at"] == builders.SLOT_AT
+
+
+@pytest.mark.parametrize(
+    ("reason", "run", "advice"),
+    [
+        pytest.param("OOMKilled", None, RAISE, id="of-the-incident"),
+        pytest.param("ExitCode", FAILED, RAISE, id="of-the-run"),
+        pytest.param("ExitCode", None, None, id="unknown"),
+        pytest.param("OwnerDeleted", None, None, id="nothing-to-do"),
+    ],
+)
+def test_advice_follows_from_the_reason(
+    reason: str, run: executions.Execution | None, advice: str | None
+) -> None:
+    assert hints.advice(builders.step(reason=reason).incident, run) == advice
+
+
+def test_a_solved_problem_needs_no_advice_and_no_commands() -> None:
+    assert hints.advice(OVER, FAILED) is None
+    assert hints.commands(OVER, FAILED, namespace="shop", name="backup") == []
+
+
+def test_a_run_is_looked_at_by_its_job() -> None:
+    assert hints.commands(OPEN, FAILED, namespace="shop", name="backup") == [
+        "kubectl -n shop describe job backup-1",
+        "kubectl -n shop logs job/backup-1 --all-containers --tail=100",
+    ]
+
+
+@pytest.mark.parametrize("run", [None, builders.execution(job_name=None)], ids=["none", "no-job"])
+def test_without_a_job_the_cronjob_is_looked_at(run: executions.Execution | None) -> None:
+    assert hints.commands(OPEN, run, namespace="shop", name="backup") == [
+        "kubectl -n shop describe cronjob backup"
+    ]

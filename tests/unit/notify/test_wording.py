@@ -1,0 +1,37 @@
+"""What all channels say alike."""
+
+import pytest
+
+from rollcall.core import executions, policies
+from rollcall.notify import wording
+from support import payloads
+
+
+def test_no_kind_is_without_words() -> None:
+    assert set(wording.KINDS) == {kind.value for kind in policies.Kind}
+
+
+def test_every_status_that_a_run_can_end_with_has_a_symbol() -> None:
+    ended = {status.value for status in executions.Status if status not in executions.OPEN}
+    assert set(wording.SYMBOLS) == ended
+
+
+@pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        pytest.param(["succeeded", "missed", "failed"], "✓○✗ (newest last)", id="ended"),
+        pytest.param(["succeeded", "running"], "✓… (newest last)", id="going-on"),
+    ],
+)
+def test_the_last_runs_are_one_line(statuses: list[str], line: str) -> None:
+    body = payloads.payload() | {"lastRuns": [{"status": status} for status in statuses]}
+    assert wording.facts(body)["Last runs"] == line
+
+
+def test_without_runs_there_is_no_line_and_a_payload_of_before_is_still_shown() -> None:
+    body = payloads.payload()
+    assert "Last runs" not in wording.facts(body)
+    for name in ("lastRuns", "advice", "commands"):
+        del body[name]
+    assert wording.facts(body)["Reason"] == "Error"
+    assert (wording.advice(body), wording.commands(body)) == (None, None)
