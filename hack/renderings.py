@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from rollcall.core import executions, findings, ids, incidents, messages, policies
+from rollcall.core import executions, findings, ids, incident_steps, incidents, messages, policies
 from rollcall.notify.alertmanager import alerts
 from rollcall.notify.email import messages as email
 from rollcall.notify.pagerduty import events
@@ -79,7 +79,7 @@ def payloads() -> Iterator[dict[str, Any]]:
 def _step(
     incident: incidents.Incident | None, finding: findings.Finding | None, now: datetime
 ) -> incidents.Step | None:
-    return incidents.decide(
+    return incident_steps.decide(
         incident,
         finding,
         cronjob_id=CRONJOB,

@@ -72,6 +72,15 @@ def test_an_end_resolves_and_needs_nothing_but_the_key(transition: incidents.Tra
     }
 
 
+def test_an_acknowledgement_is_one_there() -> None:
+    body = payloads.payload() | {"type": "incident.acknowledged"}
+    assert render(body) == {
+        "routing_key": KEY,
+        "event_action": "acknowledge",
+        "dedup_key": body["incident"]["id"],
+    }
+
+
 @pytest.mark.parametrize("severity", list(policies.Severity))
 def test_severities_are_those_of_pagerduty(severity: policies.Severity) -> None:
     body = payloads.payload(found=builders.finding(severity=severity))

@@ -2,7 +2,7 @@
 
 All events of an incident carry its id as `dedup_key`: the first opens an alert there, the later
 ones change it, and the last resolves it. Reminders trigger too: they open it again where somebody
-resolved it by hand although the problem lasts.
+resolved it by hand although the problem lasts. An acknowledgement here is one there.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from rollcall.notify import http, wording
 LONGEST_SUMMARY = 1024
 LARGEST_EVENT = 512 * 1024  # bytes
 
-RESOLVE = frozenset(wording.ENDED)
+ACTIONS: Mapping[str, str] = dict.fromkeys(wording.ENDED, "resolve") | {
+    "incident.acknowledged": "acknowledge"
+}
 SEVERITIES: Mapping[str, str] = {"info": "info", "warning": "warning", "critical": "critical"}
 
 
@@ -36,8 +38,9 @@ def render(payload: wording.Payload, *, routing_key: str) -> dict[str, Any]:
         "routing_key": routing_key,
         "dedup_key": str(payload["incident"]["id"]),
     }
-    if payload["type"] in RESOLVE:
-        return event | {"event_action": "resolve"}
+    action = ACTIONS.get(payload["type"])
+    if action:
+        return event | {"event_action": action}
     event |= {"event_action": "trigger", "client": "Rollcall", "payload": _payload(payload)}
     runbook = wording.runbook(payload)
     if runbook and wording.is_address(runbook):
