@@ -1,8 +1,8 @@
 """Which addresses alerts may be sent to: those of the internet, and what the operator allows.
 
 An AlertChannel could name anything that our pod can reach: the metadata service of the cloud, the
-API server, a database. So the address that a name led to is judged, not the name, and an address
-that carries another one in it is judged by both.
+API server, a database. So the address that a name led to is judged, not the name, and of an address
+that carries another one, the one that is reached by it.
 
 - The internet may be told.
 - A name that is allowed may lead into private networks, as Services do.
@@ -10,7 +10,6 @@ that carries another one in it is judged by both.
   itself is allowed.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -72,31 +71,23 @@ def read(text: str) -> Allowed:
 
 def refusal(host: str, address: str, allowed: Allowed) -> str | None:
     """Say why this address, to which `host` led, may not be told; None if it may."""
-    for one in _meant(ip_address(address)):
-        if allowed.has_address(one):
-            continue
-        if _is_ours_alone(one):
-            return f"{address} is of this machine or its link, which no alert may reach"
-        if not one.is_global and not allowed.has_name(host):
-            return f"{address} is in a private network that is not allowed"
+    one = _meant(ip_address(address))
+    if allowed.has_address(one):
+        return None
+    if _is_ours_alone(one):
+        return f"{address} is of this machine or its link, which no alert may reach"
+    if not one.is_global and not allowed.has_name(host):
+        return f"{address} is in a private network that is not allowed"
     return None
 
 
-def _meant(address: Address) -> Iterator[Address]:
-    """Yield the address, and those that it carries: all of them may be reached."""
+def _meant(address: Address) -> Address:
+    """Return what is reached by the address: one that it carries, or itself."""
     if isinstance(address, IPv4Address):
-        yield address
-        return
-    if address.ipv4_mapped:
-        yield address.ipv4_mapped  # the same address, written otherwise
-        return
-    yield address
-    if address.sixtofour:
-        yield address.sixtofour
-    if address.teredo:
-        yield from address.teredo
+        return address
     if address in _NAT64:
-        yield IPv4Address(int(address) & 0xFFFFFFFF)
+        return IPv4Address(int(address) & 0xFFFFFFFF)  # as networks of IPv6 alone write it
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _is_ours_alone(address: Address) -> bool:

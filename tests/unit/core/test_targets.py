@@ -48,8 +48,16 @@ def test_what_is_not_the_internet_may_not(address: str) -> None:
     assert targets.refusal("hooks.test", address, NOTHING) is not None
 
 
-def test_a_mapped_address_of_the_internet_is_one() -> None:
-    assert targets.refusal("hooks.test", "::ffff:1.1.1.1", NOTHING) is None
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("::ffff:1.1.1.1", id="mapped"),
+        pytest.param("64:ff9b::101:101", id="nat64"),
+        pytest.param("2002:101:101::", id="6to4"),
+    ],
+)
+def test_what_leads_to_the_internet_may_be_told(address: str) -> None:
+    assert targets.refusal("hooks.test", address, NOTHING) is None
 
 
 @pytest.mark.parametrize(
