@@ -4,7 +4,7 @@ An act changes what is told, never what is found: an incident that is resolved b
 finding still holds is dismissed, and comes back when the problem does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -45,17 +45,7 @@ def take(incident: Incident, wish: Wish, now: datetime) -> Step:
     """
     if not incident.is_open and wish.act not in _OF_PAST_ONES:
         raise errors.Conflict(f"it is resolved: there is nothing to {wish.act} any more")
-    match wish.act:
-        case Act.ACKNOWLEDGE:
-            return _acknowledge(incident, wish, now)
-        case Act.UNACKNOWLEDGE:
-            return _unacknowledge(incident)
-        case Act.RESEND:
-            return _change(replace(incident, tell_again=True))
-        case Act.RESOLVE:
-            return _end(incident, now)
-        case Act.FALSE_ALARM | Act.TRUE_ALARM:
-            return _mark(incident, is_false=wish.act is Act.FALSE_ALARM)
+    return _STEPS[wish.act](incident, wish, now)
 
 
 def target(incident_id: UUID) -> str:
@@ -82,19 +72,28 @@ def _acknowledge(incident: Incident, wish: Wish, now: datetime) -> Step:
     return _step(stopped, Transition.ACKNOWLEDGED, "Acknowledged")
 
 
-def _unacknowledge(incident: Incident) -> Step:
+def _unacknowledge(incident: Incident, wish: Wish, now: datetime) -> Step:
+    del wish, now
     if not incident.acknowledged:
         raise errors.Conflict("nobody acknowledged it")
     again = replace(incident, acknowledged=None)
     return _step(again, Transition.UNACKNOWLEDGED, "Unacknowledged")
 
 
-def _end(incident: Incident, now: datetime) -> Step:
+def _resend(incident: Incident, wish: Wish, now: datetime) -> Step:
+    del wish, now
+    return _change(replace(incident, tell_again=True))
+
+
+def _end(incident: Incident, wish: Wish, now: datetime) -> Step:
+    del wish
     ended = replace(incident, resolved_at=now, dismissed=True, tell_again=False)
     return _step(ended, Transition.RESOLVED, "ResolvedByHand")
 
 
-def _mark(incident: Incident, *, is_false: bool) -> Step:
+def _mark(incident: Incident, wish: Wish, now: datetime) -> Step:
+    del now
+    is_false = wish.act is Act.FALSE_ALARM
     if incident.false_alarm is is_false:
         raise errors.Conflict(f"it is marked as a {'false' if is_false else 'true'} alarm already")
     return _change(replace(incident, false_alarm=is_false))
@@ -112,3 +111,13 @@ def _step(incident: Incident, transition: Transition, why: str) -> Step:
 
 def _change(incident: Incident) -> Step:
     return Step(incident=incident, transition=None, notify=False, why="ByHand")
+
+
+_STEPS: Mapping[Act, Callable[[Incident, Wish, datetime], Step]] = {
+    Act.ACKNOWLEDGE: _acknowledge,
+    Act.UNACKNOWLEDGE: _unacknowledge,
+    Act.RESEND: _resend,
+    Act.RESOLVE: _end,
+    Act.FALSE_ALARM: _mark,
+    Act.TRUE_ALARM: _mark,
+}
