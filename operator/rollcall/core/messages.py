@@ -78,6 +78,8 @@ def trial(
             "reason": "Test",
             "message": f"somebody tries AlertChannel {channel}; nothing is wrong",
             "evidence": {},
+            "acknowledged": None,
+            "escalated": 0,
         },
         "cronjob": {
             "namespace": namespace,

@@ -85,7 +85,7 @@ class Outbox:
                 _incidents.c.resolved_at.is_(None),
                 _rows.c.cluster == cluster,
                 _rows.c.channel.in_(channels),
-                _rows.c.status != DEAD,
+                _rows.c.status.in_((PENDING, DELIVERED)),
             )
             .ext(distinct_on(_rows.c.incident_id, _rows.c.channel))
             .order_by(_rows.c.incident_id, _rows.c.channel, _rows.c.id.desc())
