@@ -216,7 +216,3 @@ def test_a_wrong_address_is_refused_without_repeating_it() -> None:
         channel.read({"webhookURL": "hooks.slack.com/services/T0/B0/secret"})
     assert "secret" not in str(refused.value)
     assert refused.value.reason == "InvalidURL"
-
-
-def test_every_kind_of_problem_has_words() -> None:
-    assert slack.KINDS.keys() == set(policies.Kind)
