@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollcall.store import engine, upgrade
-from support import clocks, postgres
+from support import builders, clocks, postgres
 from support import databases as pools
 
 
@@ -88,5 +88,13 @@ def _migrate_template(server: postgres.Server, meeting_point: Path) -> None:
         done = meeting_point / "migrated"
         if not done.exists():
             server.execute(f"CREATE DATABASE {pools.TEMPLATE}")
-            asyncio.run(upgrade.upgrade(server.dsn(pools.TEMPLATE)))
+            asyncio.run(_migrate(server.dsn(pools.TEMPLATE)))
             done.touch()
+
+
+async def _migrate(dsn: str) -> None:
+    """Make the schema, and the partitions of the weeks in which most tests take place."""
+    await upgrade.upgrade(dsn)
+    database = engine.Database(dsn, application_name="tests", clock=lambda: builders.SLOT_AT)
+    await database.partitions.ensure(ahead_weeks=1)
+    await database.close()

@@ -36,7 +36,7 @@ def hook() -> Iterator[receiver.Receiver]:
 @pytest.fixture
 async def client() -> AsyncIterator[http.Client]:
     async with http.Client(
-        now=delivering, allowed=receiver.LOOPBACK.now, timeout=timedelta(seconds=3)
+        now=delivering.now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=3)
     ) as client:
         yield client
 
