@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from rollcall.core import errors
-from rollcall.store import engine, partitions
+from rollcall.store import engine, partitions, upgrade
 from support import builders, clocks
 
 WEEKS = {
@@ -41,12 +41,13 @@ async def drop_all(store: engine.Database) -> None:
             await unit.connection.execute(sa.text(f"DROP TABLE {name}"))
 
 
-async def test_an_upgrade_leaves_last_week_this_week_and_four_ahead(
-    store: engine.Database,
-) -> None:
+async def test_an_upgrade_leaves_last_week_this_week_and_four_ahead(empty_dsn: str) -> None:
+    await upgrade.upgrade(empty_dsn)
+    upgraded = engine.Database(empty_dsn, application_name="tests")
+    made = await existing(upgraded)
+    await upgraded.close()
     monday = partitions.week_of(datetime.now(UTC)).begin_at
-
-    assert await existing(store) == [
+    assert made == [
         partitions.Week(monday + timedelta(weeks=ahead)).of(table)
         for table in sorted(partitions.TABLES)
         for ahead in range(-1, 5)
