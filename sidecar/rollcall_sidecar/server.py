@@ -32,7 +32,8 @@ PATIENCE_SECONDS = 0.05
 LINGER_SECONDS = 1.0
 LARGEST_LEFTOVER = 16 * 1024 * 1024  # bytes of an unread body that are taken off the line
 LEFTOVER_AT_ONCE = 16 * 1024
-MOST_TURNED_AWAY = 32  # connections that linger until their clients have read why
+# Connections that linger until their clients have read why: half a second of forty that try again.
+MOST_TURNED_AWAY = 128
 
 
 def start(port: int, known: run.Run, taken: intake.Intake) -> None:
