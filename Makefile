@@ -51,7 +51,7 @@ audit: $(VENV) ## Kills, outages, reinstallation: what is kept must be true afte
 	python3 hack/cluster up rollcall-test
 	python3 hack/cluster images rollcall-test
 	python3 hack/deploy.py rollcall-test
-	$(BIN)/pytest $(addprefix tests/e2e/disruptive/,$(CASES))
+	$(BIN)/pytest $(addprefix tests/e2e/disruptive/,$(or $(CASES),.))
 
 .PHONY: bench
 bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks
