@@ -56,9 +56,10 @@ def test_a_failing_job_triggers_an_alert_with_all_its_facts() -> None:
 
 
 @pytest.mark.parametrize(
-    "transition", [one for one in incidents.Transition if one not in incidents.ENDS]
+    "transition",
+    sorted(set(incidents.Transition) - incidents.ENDS - {incidents.Transition.ACKNOWLEDGED}),
 )
-def test_whatever_is_not_the_end_triggers(transition: incidents.Transition) -> None:
+def test_whatever_else_is_not_the_end_triggers(transition: incidents.Transition) -> None:
     assert render(payloads.payload(transition=transition))["event_action"] == "trigger"
 
 
