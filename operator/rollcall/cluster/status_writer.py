@@ -21,6 +21,8 @@ SETTLE = timedelta(seconds=4)  # a Job, its pod's start and what the rules say a
 BETWEEN = timedelta(seconds=5)
 DETAILS = timedelta(seconds=10)
 _WORKERS = 8
+GATHER = 0.05  # seconds in which others may come whose summaries are read together
+MOST = 500  # of them
 
 
 class StatusWriter:
@@ -37,7 +39,7 @@ class StatusWriter:
     ) -> None:
         self._kube = kube
         self._store = store
-        self._summaries = gathering.Gathering(self._read)
+        self._summaries = gathering.Gathering(self._read, wait=GATHER, most=MOST)
         self._inventory = inventory
         self._outcomes = outcomes
         self._clock = clock
@@ -84,8 +86,9 @@ class StatusWriter:
         self._details_since.pop(cronjob_id, None)
         return None
 
-    async def _read(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
-        return await self._store.run(lambda transaction: transaction.summaries(cronjob_ids))
+    async def _read(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary | None]:
+        found = await self._store.run(lambda transaction: transaction.summaries(cronjob_ids))
+        return {cronjob_id: found.get(cronjob_id) for cronjob_id in cronjob_ids}
 
     def _details_wait(self, cronjob_id: UUID) -> timedelta | None:
         """Return how long a difference in details may still wait, None for no longer."""

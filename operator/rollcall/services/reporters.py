@@ -9,12 +9,13 @@ Invariants:
 
 import asyncio
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollcall.core import errors, executions
-from rollcall.services import identities, observe, ports, recent
+from rollcall.services import gathering, observe, ports, recent
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ MOST_KNOWN = 20_000  # pods that run at a time; about 1 KB each
 MOST_REFUSED = 10_000
 # At a time: each takes a connection to the database, and the batches need theirs.
 MOST_DISCOVERED = 4
+MOST_LOOKED_AT = 500  # pods of one transaction
 
 
 class Unauthenticated(errors.RollcallError):
@@ -60,6 +62,14 @@ class Found:
 
     job: executions.JobObservation
     attempt: executions.Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the store knows of a pod, None for nothing, and the time by its clock."""
+
+    identity: ports.Identity | None
+    at: datetime
 
 
 class Reviewer(Protocol):
@@ -97,7 +107,8 @@ class Reporters:
         self._reviewer = reviewer
         self._lookup = lookup
         self._cluster = cluster
-        self._identities = identities.Identities(store)
+        # After a restart of the api every pod of the cluster is unknown at once.
+        self._looks = gathering.Gathering(self._look, wait=0, most=MOST_LOOKED_AT)
         self._discovering = asyncio.Semaphore(MOST_DISCOVERED)
         self._known = recent.Recent[str, ports.Identity](lifetime=KNOWN_FOR, size=MOST_KNOWN)
         self._learning: dict[Pod, asyncio.Task[ports.Identity]] = {}
@@ -149,11 +160,16 @@ class Reporters:
         self._known.put(pod.uid, identity)
         return identity
 
-    async def _stored(self, pod: Pod) -> identities.Seen:
-        seen = await self._identities.find(pod.uid)
+    async def _stored(self, pod: Pod) -> _Seen:
+        seen = await self._looks.get(pod.uid)
         if seen.identity and seen.identity.namespace != pod.namespace:
             raise Forbidden("the pod's run belongs to another namespace")
         return seen
+
+    async def _look(self, pod_uids: Collection[str]) -> Mapping[str, _Seen]:
+        async with self._store.transaction() as unit:
+            known = await unit.attempts.identify(pod_uids)
+            return {uid: _Seen(identity=known.get(uid), at=unit.now) for uid in pod_uids}
 
     async def _discover(self, pod: Pod) -> ports.Identity:
         """Read the pod and its Job from the cluster, and record them as the operator would."""
