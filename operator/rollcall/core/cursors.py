@@ -1,4 +1,4 @@
-"""Where a page of history ended, as opaque text that the next request brings back.
+"""Where a page ended, as opaque text that the next request brings back.
 
 Invariant: `decode(encode(position)) == position`; text that `encode` did not make is refused.
 The mark is no secret and grants nothing: a checksum tells typing errors and cut-off copies.
@@ -23,15 +23,15 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last execution of a page; the next page begins after it."""
+    """The last row of a page, by its instant and id; the next page begins after it."""
 
-    slot_at: datetime
+    at: datetime
     id: UUID
 
 
 def encode(position: Position) -> str:
     """Write the position as text that needs no quoting in a URL."""
-    instant = (position.slot_at - _EPOCH) // _MICROSECOND
+    instant = (position.at - _EPOCH) // _MICROSECOND
     body = _LAYOUT.pack(_VERSION, instant, position.id.bytes)
     marked = body + _CHECKSUM.pack(zlib.crc32(body))
     return base64.urlsafe_b64encode(marked).rstrip(b"=").decode()

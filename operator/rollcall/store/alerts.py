@@ -7,10 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import cursors, incidents, policies
+from rollcall.core import incidents, policies
 from rollcall.services import alerts
 from rollcall.store import incidents as incident_rows
-from rollcall.store import models
+from rollcall.store import models, pages
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Incident)
@@ -41,18 +41,11 @@ class Alerts:
 
         Raises errors.InvalidSpec for a cursor that no page ended with.
         """
-        query = _LISTED.where(*conditions(choice))
-        if cursor:
-            after = cursors.decode(cursor)
-            query = query.where(
-                sa.tuple_(_rows.c.opened_at, _rows.c.id) < sa.tuple_(after.slot_at, after.id)
-            )
-        query = query.order_by(_rows.c.opened_at.desc(), _rows.c.id.desc()).limit(limit + 1)
-        found = [_listed(row) for row in await self.connection.execute(query)]
-        items = found[:limit]
-        return alerts.Page(
-            items=items, next_cursor=_end(items[-1].incident) if len(found) > limit else None
+        query, keys = _LISTED.where(*conditions(choice)), (_rows.c.opened_at, _rows.c.id)
+        rows, next_cursor = await pages.page(
+            self.connection, query, keys, limit=limit, cursor=cursor
         )
+        return alerts.Page(items=[_listed(row) for row in rows], next_cursor=next_cursor)
 
     async def find(self, cluster: str, incident_id: UUID) -> alerts.Whole | None:
         """Return one with its steps and messages, None if there is none (any more)."""
@@ -70,11 +63,7 @@ class Alerts:
 
 def conditions(choice: alerts.Choice) -> list[sa.ColumnElement[bool]]:
     """Return what is true of the chosen incidents and their jobs."""
-    found = [_jobs.c.cluster == choice.cluster]
-    if choice.namespace is not None:
-        found.append(_jobs.c.namespace == choice.namespace)
-    if choice.cronjob is not None:
-        found.append(_jobs.c.name == choice.cronjob)
+    found = pages.of_jobs(choice.cluster, choice.namespace, choice.cronjob)
     if choice.kinds:
         found.append(_rows.c.kind.in_(sorted(choice.kinds)))
     if choice.severities:
@@ -127,7 +116,3 @@ def _message(row: sa.Row[Any]) -> alerts.Sent:
         error=row.last_error,
         suppressed_by=row.suppressed_by,
     )
-
-
-def _end(incident: incidents.Incident) -> str:
-    return cursors.encode(cursors.Position(incident.opened_at, incident.id))

@@ -9,10 +9,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import cursors, dead_letters, reporting
+from rollcall.core import dead_letters, reporting
 from rollcall.services import dead_letters as services
 from rollcall.services import ports
-from rollcall.store import columns, models, run_rows
+from rollcall.store import columns, models, pages, run_rows
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.DeadLetter)
@@ -120,18 +120,11 @@ class Pages:
 
         Raises errors.InvalidSpec for a cursor that no page ended with.
         """
-        query = _LISTED.where(*_conditions(choice))
-        if cursor:
-            after = cursors.decode(cursor)
-            query = query.where(
-                sa.tuple_(_rows.c.at, _rows.c.id) < sa.tuple_(after.slot_at, after.id)
-            )
-        query = query.order_by(_rows.c.at.desc(), _rows.c.id.desc()).limit(limit + 1)
-        found = [_dead_letter(row) for row in await self.connection.execute(query)]
-        items = found[:limit]
-        return services.Page(
-            items=items, next_cursor=_end(items[-1]) if len(found) > limit else None
+        query, keys = _LISTED.where(*_conditions(choice)), (_rows.c.at, _rows.c.id)
+        rows, next_cursor = await pages.page(
+            self.connection, query, keys, limit=limit, cursor=cursor
         )
+        return services.Page(items=[_dead_letter(row) for row in rows], next_cursor=next_cursor)
 
 
 async def _one(
@@ -143,11 +136,7 @@ async def _one(
 
 
 def _conditions(choice: services.Choice) -> list[sa.ColumnElement[bool]]:
-    conditions = [_jobs.c.cluster == choice.cluster]
-    if choice.namespace is not None:
-        conditions.append(_jobs.c.namespace == choice.namespace)
-    if choice.cronjob is not None:
-        conditions.append(_jobs.c.name == choice.cronjob)
+    conditions = pages.of_jobs(choice.cluster, choice.namespace, choice.cronjob)
     if choice.states:
         conditions.append(_rows.c.state.in_(sorted(choice.states)))
     return conditions
@@ -190,7 +179,3 @@ def _dead_letter(row: sa.Row[Any]) -> ports.DeadLetter:
         handed_to=row.handed_to,
         handed_at=row.handed_at,
     )
-
-
-def _end(item: ports.DeadLetter) -> str:
-    return cursors.encode(cursors.Position(item.at, item.id))

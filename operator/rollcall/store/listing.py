@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import cursors, executions, ids
 from rollcall.services import listing
-from rollcall.store import models, run_rows
+from rollcall.store import models, pages, run_rows
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Execution)
@@ -88,12 +88,7 @@ class Listing:
 
 
 def _naming(choice: listing.Choice) -> list[sa.ColumnElement[bool]]:
-    conditions = [_jobs.c.cluster == choice.cluster]
-    if choice.namespace is not None:
-        conditions.append(_jobs.c.namespace == choice.namespace)
-    if choice.cronjob is not None:
-        conditions.append(_jobs.c.name == choice.cronjob)
-    return conditions
+    return pages.of_jobs(choice.cluster, choice.namespace, choice.cronjob)
 
 
 def _restrictions(choice: listing.Choice) -> list[sa.ColumnElement[bool]]:
@@ -111,8 +106,8 @@ def _beyond(position: cursors.Position | None) -> list[sa.ColumnElement[bool]]:
     if position is None:
         return []
     return [
-        _rows.c.slot_at <= position.slot_at,  # this is what leaves partitions out
-        sa.tuple_(_rows.c.slot_at, _rows.c.id) < sa.tuple_(position.slot_at, position.id),
+        _rows.c.slot_at <= position.at,  # this is what leaves partitions out
+        sa.tuple_(_rows.c.slot_at, _rows.c.id) < sa.tuple_(position.at, position.id),
     ]
 
 
