@@ -42,8 +42,6 @@ def ingest_app(ingest: ingesting.Ingest) -> asgi.Application:
     endpoint = _Reports(ingest)
 
     async def serve(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(f"{scope['type']} is not served")
         place = (scope["method"], scope["path"])
         if place == ("POST", PATH):
             response = await endpoint.post(scope, receive)

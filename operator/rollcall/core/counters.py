@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rollcall.core import errors
 from rollcall.core.reporting import Counters
@@ -47,11 +46,12 @@ def _bound(field: str, raw: object) -> Bound:
     )
 
 
-def _share(field: str, raw: Any) -> tuple[float, str]:  # noqa: ANN401 - whatever a spec says
-    of = raw.get("counter") if isinstance(raw, Mapping) else None
+def _share(field: str, raw: object) -> tuple[float, str]:
+    known = raw if isinstance(raw, Mapping) else {}
+    of = known.get("counter")
     if not isinstance(of, str):
         raise errors.InvalidSpec("InvalidRule", f"{field}: write counter and percent")
-    return _number(f"{field}.percent", raw.get("percent")), of
+    return _number(f"{field}.percent", known.get("percent")), of
 
 
 def _number(field: str, raw: object) -> float:

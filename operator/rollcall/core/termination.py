@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rollcall.core import reporting
 from rollcall.core.reporting import LARGEST_NUMBER, Counters
@@ -36,6 +36,7 @@ _OBJECTS = (dict, list)
 _YEARS = range(1970, 9999)  # of a report; Postgres and Python keep them in any zone
 
 Fields = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def _rollcall(text: str | None) -> Fields | None:
     return document["rollcall"]
 
 
-def _shallow(value: Any) -> Any:  # noqa: ANN401 - JSON may be anything
+def _shallow(value: T) -> T:
     """Return a value as it is; raises ValueError when it nests deeper than a report's may."""
     if _depth(value) > reporting.DEEPEST:
         raise ValueError("too deep")

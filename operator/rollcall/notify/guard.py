@@ -46,7 +46,7 @@ class Guard:
         for address in await self.addresses(host, port):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             connection = socket.socket(family, socket.SOCK_STREAM)
-            connection.setblocking(False)  # noqa: FBT003 - its only way
+            connection.settimeout(0)  # as asyncio wants it
             try:
                 await asyncio.get_running_loop().sock_connect(connection, (address, port))
             except OSError as error:
@@ -64,9 +64,17 @@ class Transport(httpx.AsyncHTTPTransport):
     """Requests over connections that the guard lets through, never by a proxy."""
 
     def __init__(self, guard: Guard, limits: httpx.Limits) -> None:
-        super().__init__(limits=limits, trust_env=True)  # SSL_CERT_FILE, no proxy: that is a mount
-        # httpx has no argument for what httpcore calls its network backend.
-        self._pool._network_backend = _Backend(guard)  # noqa: SLF001
+        # SSL_CERT_FILE counts. A proxy of the environment would be a mount, and there is none.
+        tls = httpx.create_ssl_context(trust_env=True)
+        super().__init__(verify=tls)
+        # httpx hands on no network backend, so that the pool is one of httpcore's own.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_Backend(guard),
+        )
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
