@@ -49,10 +49,10 @@ def running(folder: Path) -> Iterator[ApiServer]:
 
 def _certify(folder: Path) -> None:
     """Make a certificate that is its own authority."""
-    names = f"subjectAltName=IP:{HOST},DNS:localhost"
+    places = f"subjectAltName=IP:{HOST},DNS:localhost"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"]
     command += ["ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=bench", "-days", "2"]
-    command += ["-addext", names, "-keyout", str(folder / "tls.key")]
+    command += ["-addext", places, "-keyout", str(folder / "tls.key")]
     subprocess.run([*command, "-out", str(folder / "ca.crt")], check=True, capture_output=True)
 
 

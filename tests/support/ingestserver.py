@@ -29,7 +29,7 @@ async def serve(dsn: str, path: str) -> None:
         lookup=reporting.Lookup(),
         cluster=builders.CLUSTER,
     )
-    settings = uvicorn.Config(app.ingest_app(use_case), uds=path, log_config=None)
+    settings = uvicorn.Config(app.ingest_app(use_case), uds=path, lifespan="off", log_config=None)
     await uvicorn.Server(settings).serve()
 
 

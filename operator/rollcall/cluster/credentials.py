@@ -5,6 +5,7 @@ is the user's kubeconfig with its plugins, a lot to get right: the official clie
 imported only then, for it takes 20 MB that a process in a cluster has no use for.
 """
 
+import logging
 import os
 import ssl
 import time
@@ -18,8 +19,10 @@ from rollcall.core import errors
 if TYPE_CHECKING:
     from kubernetes.aio.client.configuration import Configuration
 
+logger = logging.getLogger(__name__)
+
 FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-REREAD = 60.0  # seconds; kubelet renews the token long before it ends
+REREAD = 60.0  # seconds; kubelet renews a token long before it ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,33 +51,45 @@ def of_service_account(folder: Path) -> Credentials:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT")
     if not (host and port):
         raise ValueError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are needed")
-    token = _Token(folder / "token")
-    token.read()
+    account = _Account(folder)
     return Credentials(
         host=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        tls=ssl.create_default_context(cafile=folder / "ca.crt"),
-        authorization=token.authorization,
+        tls=account.tls,
+        authorization=account.authorization,
     )
 
 
-class _Token:
-    """A token's file, read again each minute."""
+class _Account:
+    """The pod's token, and the authority behind the API server's certificate.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._header = ""
-        self._read_at = 0.0
+    Both are read again each minute. What cannot be read then leaves us with what we have: that is
+    good for a while yet.
+    """
 
-    def read(self) -> None:
-        text = self._path.read_text().strip()
-        if not text:
-            raise OSError(f"{self._path} is empty")
-        self._header, self._read_at = f"Bearer {text}", time.monotonic()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.tls = ssl.create_default_context(cafile=folder / "ca.crt")
+        self._header = self._read()
+        self._read_at = time.monotonic()
 
     async def authorization(self) -> str:
-        if time.monotonic() - self._read_at > REREAD:
-            self.read()
+        now = time.monotonic()
+        if now - self._read_at > REREAD:
+            self._read_at = now
+            try:
+                self._header = self._read()
+                # A new authority comes beside the old one first: it is enough to learn of it.
+                self.tls.load_verify_locations(cafile=self._folder / "ca.crt")
+            except (OSError, ValueError) as error:
+                logger.warning("credentials not read again", extra={"error": str(error)})
         return self._header
+
+    def _read(self) -> str:
+        path = self._folder / "token"
+        text = path.read_text().strip()
+        if not text:
+            raise OSError(f"{path} is empty")
+        return f"Bearer {text}"
 
 
 async def _of_kubeconfig(context: str | None) -> Credentials:

@@ -4,14 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from rollcall.core import (
-    executions,
-    findings,
-    policies,
-    progress,
-    report_rules,
-    reporting,
-)
+from rollcall.core import executions, findings, policies, progress, report_rules, reporting
 from rollcall.services import ports
 
 _ASKING = (policies.Kind.NO_PROGRESS, policies.Kind.ERRORS, policies.Kind.COUNTER)
@@ -53,11 +46,13 @@ async def _of(
     is_counted: bool,
 ) -> findings.Reported:
     heard = await transaction.reports.of(run.id)
+    is_running = run.status is executions.Status.RUNNING
+    moved = [one.moved_at for one in heard if one.moved_at and is_running]
     pods: Sequence[executions.Attempt] = ()
-    if is_counted or run.status is executions.Status.RUNNING:
+    if is_counted or moved:
         pods = (await transaction.attempts.observe({run: ()}))[run.id]
     return findings.Reported(
-        moved_at=_moved_at(run, heard, pods),
+        moved_at=_moved_at(moved, pods),
         heard_at=max(
             (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
         ),
@@ -79,13 +74,8 @@ async def _errors(
     return sum(count for kind, count in counts.items() if kind in types)
 
 
-def _moved_at(
-    run: executions.Execution,
-    heard: Sequence[reporting.Heard],
-    pods: Sequence[executions.Attempt],
-) -> datetime | None:
+def _moved_at(moved: Sequence[datetime], pods: Sequence[executions.Attempt]) -> datetime | None:
     """Return when the run last moved: a new pod of it is a move, too."""
-    moved = [one.moved_at for one in heard if one.moved_at]
-    if not moved or run.status is not executions.Status.RUNNING:
+    if not moved:
         return None
     return max([*moved, *(pod.started_at for pod in pods if pod.started_at)])

@@ -78,6 +78,8 @@ class Sweep:
     async def _look_at(self, cronjob_ids: Sequence[UUID]) -> bool:
         try:
             alone = await self._evaluator.evaluate_all(cronjob_ids)
+        except errors.Unavailable:
+            alone = cronjob_ids  # each look says for itself whether it is so still
         except Exception as error:
             # Most likely it is one job's, and its own look will say so.
             logger.warning("no look together", extra={"jobs": len(cronjob_ids)}, exc_info=error)

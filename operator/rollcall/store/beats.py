@@ -5,32 +5,29 @@ fraction of what a transaction with its round trips does.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from rollcall.core import reporting
-from rollcall.store import heard
-
-# A moved name (a failover behind a Service) is followed after this long at the latest.
-RECYCLE = 1800.0  # seconds
-
-Connection = psycopg.AsyncConnection[Any]
+from rollcall.store import connections, heard
 
 
 class Beats:
     """Writes batches one after the other. After a failure the next one connects anew."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], *, begin: bytes) -> None:
+    def __init__(self, connect: connections.Connect, *, begin: bytes) -> None:
         self._connect = connect
         self._begin = begin
-        self._connection: Connection | None = None
+        self._connection: psycopg.AsyncConnection[Any] | None = None
         self._connected_at = 0.0
 
     async def keep(self, reports: Sequence[reporting.Report], now: datetime) -> None:
-        """Keep heartbeats and progress; raises psycopg.Error, and then nothing may be kept.
+        """Keep heartbeats and progress; raises psycopg.Error, and mostly nothing is kept then.
+
+        Where the connection is lost at COMMIT it may be: who repeats them counts them twice.
 
         `now` is what the reports' times are counted back from, on whatever clock.
         """
@@ -50,8 +47,9 @@ class Beats:
         if connection:
             await connection.close()
 
-    async def _open(self) -> Connection:
-        if self._connection and time.monotonic() - self._connected_at > RECYCLE:
+    async def _open(self) -> psycopg.AsyncConnection[Any]:
+        age = time.monotonic() - self._connected_at
+        if self._connection and age > connections.POOL_RECYCLE:
             await self.close()
         if self._connection is None:
             self._connection = await self._connect()

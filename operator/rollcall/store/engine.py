@@ -6,7 +6,7 @@ that died in the pool is found out by that statement, before anything was writte
 """
 
 import asyncio
-import contextlib
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,6 +48,8 @@ from rollcall.store import (
 )
 from rollcall.store import dead_letters as letters
 from rollcall.store import silences as silencing
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -153,16 +155,20 @@ class Database:
         `reports` is given the time that theirs are counted from. What fails is done again in an
         ordinary transaction, which knows what to make of it.
         """
-        if self._clock is None:
-            now = datetime.now(UTC)
-            with contextlib.suppress(psycopg.Error):
-                await self._beats.keep(reports(now), now)
-                return
 
         async def keep(unit: Transaction) -> None:
             await unit.reports.keep(reports(unit.now))
 
-        await self.run(keep)
+        if self._clock is not None:
+            await self.run(keep)
+            return
+        now = datetime.now(UTC)
+        try:
+            await self._beats.keep(reports(now), now)
+        except psycopg.Error as error:
+            await self.run(keep)
+            # In an outage that fails as well, and whoever asked says so.
+            logger.warning("heartbeats took the long way", extra={"error": failures.text(error)})
 
     async def ping(self) -> None:
         """Make one round trip; raises errors.StoreUnavailable."""

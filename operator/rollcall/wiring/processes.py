@@ -65,7 +65,10 @@ async def api(settings: config.Settings) -> None:
             port=settings.health_port, registry=metrics.registry, live=_fine, ready=_fine
         )
         await health.start()
-        singing = asyncio.create_task(canary.sing(store, settings.cluster), name="canary")
+        # Where it ends no run is ever silent: better a new process.
+        singing = asyncio.create_task(
+            lifecycle.guard("canary", lambda: canary.sing(store, settings.cluster)), name="canary"
+        )
         try:
             await _uvicorn(settings, reports).serve()
         finally:
@@ -82,7 +85,6 @@ def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Serve
             app.ingest_app(reports),
             host="0.0.0.0",  # noqa: S104 - pods of all namespaces report here
             port=settings.ingest_port,
-            loop="uvloop",
             http="httptools",
             ws="none",
             lifespan="off",

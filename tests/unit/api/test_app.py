@@ -271,18 +271,27 @@ async def test_an_outage_does_not_fill_the_log(caplog: pytest.LogCaptureFixture)
 async def test_health_needs_no_token() -> None:
     async with reporting.client(app.ingest_app(Told())) as http:
         response = await http.get("/healthz")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+        assert (await http.head("/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "/ingest/v1/reports", 405), ("POST", "/ingest/v2/reports", 404), ("GET", "/", 404)],
+    ("method", "path", "status", "allowed"),
+    [
+        ("GET", "/ingest/v1/reports", 405, "POST"),
+        ("POST", "/healthz", 405, "GET, HEAD"),
+        ("POST", "/ingest/v2/reports", 404, None),
+        ("GET", "/", 404, None),
+    ],
 )
-async def test_what_does_not_exist_is_a_problem_too(method: str, path: str, status: int) -> None:
+async def test_what_does_not_exist_is_a_problem_too(
+    method: str, path: str, status: int, allowed: str | None
+) -> None:
     async with reporting.client(app.ingest_app(Told())) as http:
         response = await http.request(method, path)
     assert reporting.is_problem(response, status)
     assert "POST /ingest/v1/reports" in response.json()["detail"]
+    assert response.headers.get("allow") == allowed
 
 
 def _scope() -> dict[str, Any]:

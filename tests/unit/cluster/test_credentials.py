@@ -1,14 +1,17 @@
 """How a process finds the API server and shows who it is."""
 
 import json
+import ssl
 from pathlib import Path
 
 import certifi
 import pytest
+from aiohttp import test_utils, web
 from kubernetes.aio.config import kube_config
 
-from rollcall.cluster import credentials
+from rollcall.cluster import client, credentials
 from rollcall.core import errors
+from support import certificates
 
 
 @pytest.fixture
@@ -44,6 +47,51 @@ async def test_a_renewed_token_is_used_after_a_minute(
     assert await found.authorization() == "Bearer first"
     monkeypatch.setattr(credentials, "REREAD", -1.0)
     assert await found.authorization() == "Bearer second"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff"], ids=["absent", "empty", "no text"])
+async def test_a_token_that_cannot_be_read_again_leaves_us_the_old_one(
+    account: Path,
+    content: bytes | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = await credentials.find(None)
+    (account / "token").unlink()
+    if content is not None:
+        (account / "token").write_bytes(content)
+    monkeypatch.setattr(credentials, "REREAD", -1.0)
+    assert await found.authorization() == "Bearer first"
+    assert "credentials not read again" in caplog.text
+    monkeypatch.setattr(credentials, "REREAD", 60.0)
+    caplog.clear()
+    assert await found.authorization() == "Bearer first"
+    assert caplog.text == ""  # once a minute, not with each request
+
+
+async def test_a_new_authority_of_the_api_server_is_trusted_after_a_minute(
+    account: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = certificates.make(tmp_path_factory.mktemp("authority"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    application = web.Application()
+    application.router.add_get("/version", _version)
+    server = test_utils.TestServer(application, scheme="https", host="localhost")
+    await server.start_server(ssl=context)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+    async with await client.KubeClient.connect() as kube:
+        with pytest.raises(errors.ClusterUnavailable, match="certificate verify failed"):
+            await kube.get("/version")
+        (account / "ca.crt").write_bytes(certificate.read_bytes())
+        monkeypatch.setattr(credentials, "REREAD", -1.0)
+        assert await kube.get("/version") == {"major": "1"}
+    await server.close()
+
+
+async def _version(_: web.Request) -> web.Response:
+    return web.json_response({"major": "1"})
 
 
 @pytest.mark.parametrize("name", ["token", "ca.crt"])

@@ -100,6 +100,16 @@ async def test_what_fails_only_together_is_in_the_log_and_costs_no_look(
     assert "two jobs that do not agree" in caplog.text
 
 
+async def test_an_outage_is_told_by_each_look_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.fault_together = world.faults[FIRST] = errors.StoreUnavailable("down")
+    await world.sweep.sweep()
+    assert [record.getMessage() for record in caplog.records] == ["look postponed"]
+    assert sorted(world.looked) == [FIRST, SECOND, THIRD]
+
+
 async def test_while_blind_nothing_is_looked_at_and_no_sweep_is_claimed() -> None:
     world = World()
     world.clear = False
