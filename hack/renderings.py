@@ -17,7 +17,7 @@ from rollcall.notify.webhook import discord, teams
 from rollcall.services import ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     Render = Callable[[dict[str, Any]], str]
 
@@ -69,11 +69,12 @@ def page() -> str:
 def payloads() -> Iterator[dict[str, Any]]:
     """Take the incident's two steps, and yield the message of each."""
     incident = None
-    for finding, at in ((FOUND, OPENED_AT), (None, RESOLVED_AT)):
+    solved = (*RUNS[1:], executions.Status.SUCCEEDED)
+    for finding, at, runs in ((FOUND, OPENED_AT, RUNS), (None, RESOLVED_AT, solved)):
         step = _step(incident, finding, at)
         if step and step.transition:
             incident = step.incident
-            yield _payload(step, step.transition, at)
+            yield _payload(step, step.transition, at, runs)
 
 
 def _step(
@@ -91,7 +92,10 @@ def _step(
 
 
 def _payload(
-    step: incidents.Step, transition: incidents.Transition, at: datetime
+    step: incidents.Step,
+    transition: incidents.Transition,
+    at: datetime,
+    runs: Sequence[executions.Status],
 ) -> dict[str, Any]:
     return messages.payload(
         step=step,
@@ -101,7 +105,7 @@ def _payload(
         subject=messages.Subject(namespace="shop", name="backup", uid="", group="billing"),
         alerts=ALERTS,
         execution=RUN,
-        recent=[replace(RUN, status=status) for status in reversed(RUNS)],
+        recent=[replace(RUN, status=status) for status in reversed(runs)],
     )
 
 

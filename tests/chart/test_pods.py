@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollcall import config
-from rollcall.core import policies, targets
+from rollcall.core import policies, silences, targets
 from support import charts
 
 Object = dict[str, Any]
@@ -77,7 +77,19 @@ def test_the_operator_starts_with_the_values_as_settings(helm: charts.Helm) -> N
             "cooldown": "1d",
             "recoveryThreshold": 3,
             "allowedTargets": ["am.monitoring.svc", "10.0.0.0/8"],
+            "maintenance": [
+                {
+                    "name": "sundays",
+                    "schedule": "0 2 * * 0",
+                    "timeZone": "Europe/Berlin",
+                    "duration": "4h",
+                    "reason": 'disks & "nets"',
+                    "labels": {"matchLabels": {"team": "data"}},
+                    "kinds": ["late"],
+                }
+            ],
         },
+        "deadman": {"url": "https://hc.example/ping/1"},
         "retention": {"weeks": 52},
         "logLevel": "DEBUG",
     }
@@ -100,6 +112,8 @@ def test_the_operator_starts_with_the_values_as_settings(helm: charts.Helm) -> N
     assert settings.defaults.cooldown.days == 1
     assert settings.defaults.recovery_threshold == 3
     assert settings.allowed_targets == targets.read("am.monitoring.svc,10.0.0.0/8")
+    assert settings.maintenance == silences.read_recurring(values["alerts"]["maintenance"], "")
+    assert settings.deadman_url == "https://hc.example/ping/1"
 
 
 def test_without_values_the_rules_are_the_built_in_ones(helm: charts.Helm) -> None:

@@ -1,6 +1,7 @@
 """A real SMTP server on loopback, with TLS, that keeps what it takes (aiosmtpd)."""
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
@@ -69,9 +70,16 @@ class MailServer:
         _mechanism: str,
         data: Any,  # noqa: ANN401 - aiosmtpd says no more of it
     ) -> smtp.AuthResult:
-        """Let in who knows the password."""
-        fine = (data.login, data.password) == (USERNAME.encode(), PASSWORD.encode())
-        return smtp.AuthResult(success=fine, handled=False, auth_data=data.login.decode())
+        """Let in who knows the password; repeat to anybody else what was sent."""
+        if (data.login, data.password) == (USERNAME.encode(), PASSWORD.encode()):
+            return smtp.AuthResult(success=True, auth_data=data.login.decode())
+        sent = (data.password, base64.b64encode(data.password), base64.b64encode(_plain(data)))
+        said = "535 5.7.8 not known: " + b" ".join(sent).decode()
+        return smtp.AuthResult(success=False, handled=False, message=said)
+
+
+def _plain(data: smtp.LoginPassword) -> bytes:
+    return b"\0" + data.login + b"\0" + data.password
 
 
 def _mail(session: smtp.Session, envelope: smtp.Envelope) -> Mail:

@@ -72,6 +72,8 @@ class PagerDuty:
                 found[0].triggers += 1
             case "trigger":
                 self.alerts.append(Alert(key=event["dedup_key"], payload=event["payload"]))
+            case "acknowledge" if found:
+                found[0].status = "acknowledged"
             case "resolve" if found:
                 found[0].status = "resolved"
 

@@ -13,15 +13,16 @@ _LONGEST_NAME = 200
 _LONGEST_REASON = 1000
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser, *, needs_reason: bool = False) -> None:
     """Let people say who they are and why they do it."""
     parser.add_argument(
         "--by", "--as", dest="actor", type=_name, metavar="NAME",
         help="who you are, for the audit log (default the user of the operating system)",
     )  # fmt: skip
     parser.add_argument(
-        "--reason", type=_reason, help="why, for the audit log and whoever looks at it later"
-    )
+        "--reason", type=_reason, required=needs_reason,
+        help="why, for the audit log and whoever looks at it later",
+    )  # fmt: skip
 
 
 def of(options: argparse.Namespace) -> str:

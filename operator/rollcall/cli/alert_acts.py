@@ -86,9 +86,11 @@ async def answer(
     Raises errors.NotFound or errors.Conflict if it was one alert and that was refused.
     """
     command = COMMANDS[options.alerts_command]
+    if command.act is acts.Act.RESOLVE:
+        _check_choice(options)
     ids = list(dict.fromkeys(options.ids)) or await _chosen(store, options, settings.cluster)
     if getattr(options, "dry_run", False):
-        return [f"{one} would be resolved" for one in ids] or ("no alerts",)
+        return _rehearsed(ids, options)
     desk = services.Desk(cluster=settings.cluster, defaults=settings.defaults)
     wish = acts.Wish(act=command.act, actor=actors.of(options), reason=options.reason)
     outcomes = {one: await _one(store, desk, one, wish, is_alone=len(ids) == 1) for one in ids}
@@ -116,11 +118,24 @@ def _told(command: _Command, outcome: incidents.Incident | str) -> str:
     return f"is left alone: {outcome}" if isinstance(outcome, str) else command.outcome(outcome)
 
 
-async def _chosen(store: engine.Database, options: argparse.Namespace, cluster: str) -> list[UUID]:
-    if not options.all:
+def _rehearsed(ids: Sequence[UUID], options: argparse.Namespace) -> Sequence[str]:
+    if options.output == "json":
+        return output.as_json({"items": [{"id": str(one)} for one in ids]})
+    return [f"{one} would be resolved" for one in ids] or ("no alerts",)
+
+
+def _check_choice(options: argparse.Namespace) -> None:
+    """Refuse what would be left out of account: only `--all` is narrowed, and rehearsed."""
+    of_all = options.all or options.namespace or options.cronjob or options.dry_run
+    if of_all if options.ids else not options.all:
         raise errors.InvalidSpec(
-            "NothingChosen", "name alerts by id, or say --all, with -n and --cronjob to narrow it"
+            "UnclearChoice",
+            "name alerts by id, or say --all, with -n and --cronjob to narrow it and --dry-run to"
+            " see which these are",
         )
+
+
+async def _chosen(store: engine.Database, options: argparse.Namespace, cluster: str) -> list[UUID]:
     choice = alerts.Choice(
         cluster=cluster, namespace=options.namespace, cronjob=options.cronjob, is_open=True
     )

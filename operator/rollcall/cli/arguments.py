@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from rollcall.core import durations
 
 _MOST = 1000
+_YEARS = range(1970, 9900)  # in which slots are found, with a year ahead to look at
 
 
 # `add_parser` of what `ArgumentParser.add_subparsers` returns: that class has no public name.
@@ -33,6 +34,21 @@ def duration(text: str) -> timedelta:
         return durations.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def moment(text: str) -> datetime:
+    """Read a time, or a day; it has no zone if none was written."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write it like 2026-03-28T12:00Z or 2026-03-28"
+        ) from None
+    if found.year not in _YEARS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time between the years {_YEARS[0]} and {_YEARS[-1]}"
+        )
+    return found
 
 
 def add_job(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from rollcall.cli import arguments, output
 from rollcall.core import cron_changes, durations, errors, explain, schedule, zones
 
-_YEARS = range(1970, 9900)  # in which slots are found, with a year ahead to look at
 _MOST_TIMES = 3  # of one change that are told one by one
 _MINUTE = "%a %Y-%m-%d %H:%M"
 _EXAMPLE = """example:
@@ -31,7 +30,7 @@ def add_parser(add: arguments.Add) -> None:
     parser.add_argument(
         "--from",
         dest="start",
-        type=_moment,
+        type=arguments.moment,
         metavar="TIME",
         help="from when on, such as 2026-03-28T12:00Z; without an offset in the zone (default now)",
     )
@@ -59,20 +58,6 @@ def run(options: argparse.Namespace, now: datetime) -> None:
         output.show(output.as_json(_as_json(explained)))
     else:
         output.show(_as_text(explained))
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; write it like 2026-03-28T12:00Z or 2026-03-28"
-        ) from None
-    if moment.year not in _YEARS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time between the years {_YEARS[0]} and {_YEARS[-1]}"
-        )
-    return moment
 
 
 def _as_text(explained: explain.Explanation) -> Iterator[str]:

@@ -64,7 +64,7 @@ def _add_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="start", type=_instant, metavar="TIME", help="when it begins (default now)"
     )
-    actors.add(parser)
+    actors.add(parser, needs_reason=True)
 
 
 def run(options: argparse.Namespace, settings: config.Settings, now: datetime) -> None:
@@ -97,8 +97,6 @@ async def _list(
 async def _add(
     store: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
 ) -> Sequence[str]:
-    if not options.reason:
-        raise errors.InvalidSpec("InvalidSilence", "say why: --reason")
     wish = services.Wish(
         chosen=_chosen(options),
         starts_at=options.start,
@@ -156,10 +154,7 @@ def _requirement(text: str) -> dict[str, Any]:
 
 
 def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-03-02T18:00Z") from None
+    at = arguments.moment(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -229,7 +230,8 @@ def _failed(error: str) -> ports.Delivery:
 
 def _secrets(url: httpx.URL) -> list[str]:
     path = url.raw_path.decode("ascii")
-    parts = {str(url), path, url.username, url.password, *re.split(r"[/?&=;,]", path)}
+    login = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()  # as it is sent
+    parts = {str(url), path, login, url.username, url.password, *re.split(r"[/?&=;,]", path)}
     return sorted((part for part in parts if len(part) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 

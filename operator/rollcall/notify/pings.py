@@ -60,7 +60,7 @@ class Pings:
         """Return the status, or why there is none."""
         try:
             answer = await self._http.post(url, headers=headers, json=body)
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return type(error).__name__
         return answer.status_code
 

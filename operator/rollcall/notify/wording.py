@@ -23,22 +23,23 @@ PREFIXES: Mapping[str, str] = {
     "incident.acknowledged": "ACKNOWLEDGED ",
     "incident.unacknowledged": "STILL ",
 }
-KINDS: Mapping[str, str] = {
-    "late": "has not started",
-    "missed": "did not run",
-    "failing": "is failing",
-    "stale": "has had no success for too long",
-    "overrunning": "is running for too long",
-    "no_progress": "makes no progress",
-    "errors": "reports errors",
-    "skipped": "is skipped again and again",
-    "suspended": "is suspended for long",
-    "too_fast": "ended suspiciously fast",
-    "cannot_start": "cannot start",
-    "failure_rate": "fails often",
-    "slow": "was slow",
-    "silent": "is not heard any more",
-    "counter": "reports odd numbers",
+# What is wrong with a job while it lasts, and what was once it is over.
+KINDS: Mapping[str, tuple[str, str]] = {
+    "late": ("has not started", "had not started"),
+    "missed": ("did not run", "did not run"),
+    "failing": ("is failing", "was failing"),
+    "stale": ("has had no success for too long", "had no success for too long"),
+    "overrunning": ("is running for too long", "was running for too long"),
+    "no_progress": ("makes no progress", "made no progress"),
+    "errors": ("reports errors", "reported errors"),
+    "skipped": ("is skipped again and again", "was skipped again and again"),
+    "suspended": ("is suspended for long", "was suspended for long"),
+    "too_fast": ("ended suspiciously fast", "ended suspiciously fast"),
+    "cannot_start": ("cannot start", "could not start"),
+    "failure_rate": ("fails often", "failed often"),
+    "slow": ("was slow", "was slow"),
+    "silent": ("is not heard any more", "was not heard any more"),
+    "counter": ("reports odd numbers", "reported odd numbers"),
 }
 
 # Of the last runs, one for each.
@@ -167,7 +168,8 @@ def _subject(payload: Payload) -> str:
 
 def _words(payload: Payload) -> str:
     kind = str(payload["incident"]["kind"])
-    return KINDS.get(kind, kind)
+    now, then = KINDS.get(kind, (kind, kind))
+    return then if has_ended(payload) else now
 
 
 def _last_runs(payload: Payload) -> str | None:

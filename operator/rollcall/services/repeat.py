@@ -1,7 +1,8 @@
 """Tell again, every minute, what is still open: to the channels that want it so.
 
 An Alertmanager takes an alert for solved when it hears no more of it. The outbox tells it of every
-step of an incident at once; this keeps alive what was told, as it stands now.
+step of an incident at once; this keeps alive what was told, as it stands now. Its severity stays
+while the incident is kept quiet: with another one it would be another alert there, which is told.
 
 Between reading and sending an incident can be resolved, and its last message overtake ours, which
 would then open the alert again. So who is open is read once more afterwards, and what ended in
@@ -15,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollcall.core import errors, messages
+from rollcall.core import errors, hints, messages, policies
 from rollcall.services import ports
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,10 @@ class Repeat:
             delivery = ports.Delivery(delivered=False, error="not repeated in time")
         except (errors.InvalidSpec, errors.ClusterUnavailable) as error:
             delivery = ports.Delivery(delivered=False, error=str(error))
+        except Exception as error:  # else no other channel would hear what ended meanwhile
+            logger.exception("Open incidents could not be repeated", extra={"channel": channel})
+            text = f"internal error: {type(error).__name__}"
+            delivery = ports.Delivery(delivered=False, error=text)
         if not delivery.delivered:
             self._failed(channel, delivery)
 
@@ -108,6 +113,18 @@ class Repeat:
 def _by_channel(repetitions: Sequence[ports.Repetition]) -> Payloads:
     found: dict[str, list[Mapping[str, Any]]] = {}
     for one in repetitions:
-        payload = messages.restated(one.payload, one.incident)
-        found.setdefault(one.channel, []).append(payload)
+        found.setdefault(one.channel, []).append(_restated(one))
     return found
+
+
+def _restated(one: ports.Repetition) -> dict[str, Any]:
+    incident, told = one.incident, one.payload
+    if incident.inhibited_by or incident.silenced_by:
+        severity = policies.Severity(told["incident"]["severity"])
+        incident = replace(incident, severity=severity)
+    payload = messages.restated(told, incident)
+    run = told.get("execution")
+    if run and run.get("id") != str(incident.execution_id):
+        # It is about another run by now, of which the message that was told knows nothing.
+        payload |= {"execution": None, "lastRuns": [], "advice": hints.advice(incident, None)}
+    return payload

@@ -179,6 +179,17 @@ def test_what_would_change_nothing_is_refused_with_the_reason(rollcall: commands
     assert "name alerts by id, or say --all" in rollcall("resolve", "--by", "ada", code=2)
 
 
+@pytest.mark.parametrize(
+    "more", [["--all"], ["-n", "finance"], ["--cronjob", "billing"], ["--dry-run"]], ids=str
+)
+def test_what_is_named_is_not_chosen_in_another_way_too(
+    rollcall: commands.Command, more: list[str]
+) -> None:
+    said = rollcall("resolve", FIRST, *more, "--by", "ada", code=2)
+    assert "name alerts by id, or say --all" in said
+    assert commands.ids_in(rollcall("list", "--status", "open")) == [FIRST, THIRD]
+
+
 def test_of_several_each_is_done_or_said_why_not(rollcall: commands.Command) -> None:
     printed = rollcall("ack", FIRST, SECOND, THIRD, "--by", "ada")
     assert printed.splitlines() == [
@@ -196,6 +207,8 @@ def test_all_that_is_open_can_be_resolved_at_once_after_a_rehearsal(
     monkeypatch.setattr(alert_acts, "_AT_ONCE", 1)
     rehearsed = rollcall("resolve", "--all", "--by", "ada", "--dry-run")
     assert commands.ids_in(rehearsed) == [FIRST, THIRD]
+    rehearsed = rollcall("resolve", "--all", "--by", "ada", "--dry-run", "-o", "json")
+    assert json.loads(rehearsed) == {"items": [{"id": FIRST}, {"id": THIRD}]}
     assert len(commands.ids_in(rollcall("list", "--status", "open"))) == 2
     assert commands.ids_in(rollcall("resolve", "--all", "-n", "finance", "--by", "ada")) == [THIRD]
     assert commands.ids_in(rollcall("resolve", "--all", "--by", "ada")) == [FIRST]

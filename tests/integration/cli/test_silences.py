@@ -59,7 +59,11 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "something and all": (["--all", "-n", "shop", "--for", "1h"], "or say --all"),
     "no end": (["--all"], "one of the arguments --for --until is required"),
     "no selector": (["-l", "a b", "--for", "1h"], "write key=value"),
-    "no time": (["--all", "--until", "tomorrow"], "no time like 2026"),
+    "no time": (["--all", "--until", "tomorrow"], "no time; write it like 2026"),
+    "a time that no database keeps": (
+        ["--all", "--from", "0001-01-01T00:00+05:00", "--for", "1h"],
+        "no time between the years 1970 and",
+    ),
     "no kind": (["--kind", "bored", "--for", "1h"], "bored"),
     "in the past": (["--all", "--until", "2026-03-02T18:00Z"], "ends after it begins"),
 }
@@ -73,7 +77,9 @@ def test_what_is_no_silence_is_refused_with_what_to_write(
 
 
 def test_a_silence_has_a_reason(rollcall: commands.Command) -> None:
-    assert "say why: --reason" in rollcall("add", "--all", "--for", "1h", "--by", "ada", code=2)
+    silence = ("add", "--all", "--for", "1h", "--by", "ada")
+    assert "arguments are required: --reason" in rollcall(*silence, code=2)
+    assert "say why: a silence has a reason" in rollcall(*silence, "--reason", " ", code=2)
 
 
 def test_one_that_there_is_not_is_said_to_be_absent(rollcall: commands.Command) -> None:

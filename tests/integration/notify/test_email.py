@@ -89,7 +89,7 @@ async def test_an_incident_is_a_thread_of_mails_from_opened_to_resolved(
     assert [mail.message["Subject"] for mail in server.taken] == [
         "WARNING: shop/backup is failing",
         "STILL WARNING: shop/backup is failing",
-        "RESOLVED: shop/backup (is failing)",
+        "RESOLVED: shop/backup (was failing)",
     ]
     assert first.message["References"] == third.message["References"]
     assert len({mail.message["Message-ID"] for mail in server.taken}) == 3
@@ -149,9 +149,7 @@ async def test_a_wrong_password_is_refused_for_good_and_not_repeated(
     sender = by_smtp(client, server, certificate, password="hunter2hunter2")
     delivery = await sender.send(opened())
     assert delivery.permanent
-    assert delivery.error is not None
-    assert delivery.error.startswith("localhost answered 535: ")
-    assert "hunter2" not in delivery.error
+    assert delivery.error == "localhost answered 535: 5.7.8 not known: *** *** ***"
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,11 @@ async def test_one_incident_is_one_alert_from_opened_to_resolved(
     assert service.open() == [alert]
     assert alert.payload["severity"] == "critical"
     assert alert.payload["summary"] == "shop/backup is failing: 3 runs failed"
-    await send(story.problem(6 * HOUR, severity=policies.Severity.CRITICAL))
+    reminder = story.problem(6 * HOUR, severity=policies.Severity.CRITICAL)
+    await send(reminder)
     assert (service.open(), alert.triggers) == ([alert], 3)
+    await send(reminder | {"type": "incident.acknowledged"})
+    assert (service.open(), alert.status) == ([alert], "acknowledged")
     await send(story.solved(HOUR))
     assert (service.open(), service.alerts) == ([], [alert])
 

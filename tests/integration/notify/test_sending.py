@@ -224,12 +224,13 @@ async def test_no_part_of_a_secret_address_is_repeated(
 ) -> None:
     secret = "/services/T00000000/B00000000/XXXXXXXXsecret?token=hunter2hunter2"
     url = hook.url.replace("/hook", secret).replace("//", "//someone:password1@")
-    echo = f"no {secret} at {url}, nor XXXXXXXXsecret, hunter2hunter2 or password1"
+    login = base64.b64encode(b"someone:password1").decode()  # of the header Authorization
+    echo = f"no {secret} at {url}, nor XXXXXXXXsecret, hunter2hunter2 or password1, {login}"
     hook.answers(Answer(status=404, body=echo.encode()))
     error = (await post(client, url, "slack")).error
     assert error is not None
     assert error.startswith("127.0.0.1 answered 404 Not Found: no *** at ***")
-    for word in ("XXXXXXXX", "hunter2", "T00000000", "password1", "someone"):
+    for word in ("XXXXXXXX", "hunter2", "T00000000", "password1", "someone", login):
         assert word not in error
 
 

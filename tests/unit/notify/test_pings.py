@@ -70,6 +70,14 @@ async def test_the_word_is_taken_with_any_success(status: int, said: str | None)
         assert [request.path for request in outside.requests] == ["/hook"]
 
 
+@pytest.mark.parametrize("url", ["https://hc.example/hush\nhush", "https://", "https://xn--a/hush"])
+async def test_what_is_no_address_is_said_without_it(url: str) -> None:
+    said = await deadman(url)
+    assert said is not None
+    assert said.startswith("no answer: ")
+    assert "hush" not in said
+
+
 async def test_nobody_there_is_said_without_the_address() -> None:
     said = await deadman(f"http://127.0.0.1:{receiver.free_port()}/hush")
     assert said == "no answer: ConnectError"

@@ -56,7 +56,7 @@ def test_a_failing_job_is_told_with_all_its_facts() -> None:
     ("kind", "title"),
     [
         pytest.param(kind, f"🔴 CRITICAL: shop/backup {words}", id=kind)
-        for kind, words in wording.KINDS.items()
+        for kind, (words, _) in wording.KINDS.items()
     ],
 )
 def test_every_kind_has_plain_words(kind: str, title: str) -> None:
@@ -106,7 +106,7 @@ def test_a_problem_that_nobody_looks_after_any_more_says_so() -> None:
 def test_a_solved_problem_is_green_and_says_how_long_it_lasted() -> None:
     body = payload(solved_after=timedelta(hours=2, minutes=5), execution=failed(message="boom"))
     message = slack.render(body)
-    assert header(message) == "✅ RESOLVED: shop/backup (is failing)"
+    assert header(message) == "✅ RESOLVED: shop/backup (was failing)"
     assert message["attachments"][0]["color"] == slack.GREEN
     assert "solved after 2h5m. It was: 1 run failed" in texts(message)
     assert not any("boom" in text for text in texts(message))
@@ -115,7 +115,7 @@ def test_a_solved_problem_is_green_and_says_how_long_it_lasted() -> None:
 def test_a_withdrawn_problem_says_that_the_job_is_gone() -> None:
     body = payload(solved_after=timedelta(minutes=1), transition=incidents.Transition.WITHDRAWN)
     message = slack.render(body)
-    assert header(message) == "⚪ WITHDRAWN: shop/backup (is failing)"
+    assert header(message) == "⚪ WITHDRAWN: shop/backup (was failing)"
     assert "the job was deleted, 1m after this was reported: 1 run failed" in texts(message)
 
 

@@ -1,14 +1,23 @@
 """What all channels say alike."""
 
+from datetime import timedelta
+
 import pytest
 
 from rollcall.core import executions, policies
 from rollcall.notify import wording
-from support import payloads
+from support import builders, payloads
 
 
 def test_no_kind_is_without_words() -> None:
     assert set(wording.KINDS) == {kind.value for kind in policies.Kind}
+
+
+def test_what_is_over_is_told_as_past() -> None:
+    late = builders.finding(policies.Kind.LATE)
+    assert wording.headline(payloads.payload(found=late)).endswith("shop/backup has not started")
+    over = payloads.payload(found=late, solved_after=timedelta(minutes=7))
+    assert wording.headline(over) == "RESOLVED: shop/backup (had not started)"
 
 
 def test_every_status_that_a_run_can_end_with_has_a_symbol() -> None:

@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
-from rollcall.core import errors, policies
+from rollcall.core import errors, policies, reasons
 from rollcall.services import ports, repeat
 from support import builders, clocks, payloads
 
@@ -46,18 +47,18 @@ class World:
     """Channels, and the open incidents that they were told of."""
 
     clock: clocks.Clock = field(default_factory=clocks.Clock)
-    senders: dict[str, ports.Sender | errors.RollcallError] = field(default_factory=dict)
+    senders: dict[str, ports.Sender | Exception] = field(default_factory=dict)
     open_ones: list[ports.Repetition] = field(default_factory=list)
     reports: list[tuple[str, ports.Delivery]] = field(default_factory=list)
     reads: int = 0
 
-    def open(self, channel: str, **changes: object) -> None:
+    def open(self, channel: str, *, told: dict[str, Any] | None = None, **changes: object) -> None:
         incident = builders.step().incident
         self.open_ones.append(
             ports.Repetition(
                 incident=replace(incident, **cast("dict[str, Any]", changes)),
                 channel=channel,
-                payload=payloads.payload(),
+                payload=told or payloads.payload(),
             )
         )
 
@@ -78,7 +79,7 @@ class World:
 
     async def sender(self, channel: str) -> ports.Sender | None:
         found = self.senders[channel]
-        if isinstance(found, errors.RollcallError):
+        if isinstance(found, Exception):
             raise found
         return found
 
@@ -114,6 +115,40 @@ async def test_the_incident_is_repeated_as_it_is_now_not_as_it_was_told(world: W
     assert body["cronjob"]["name"] == "backup"
 
 
+@pytest.mark.parametrize(
+    ("quiet", "severity"),
+    [
+        pytest.param({}, "critical", id="told"),
+        pytest.param({"silenced_by": "silence:1"}, "warning", id="silenced"),
+        pytest.param({"inhibited_by": policies.Kind.MISSED}, "warning", id="inhibited"),
+    ],
+)
+async def test_what_is_kept_quiet_stays_the_alert_that_was_told(
+    world: World, quiet: dict[str, Any], severity: str
+) -> None:
+    world.senders["am"] = am = FakeRepeater(during=world.open_ones.clear)
+    world.open("am", severity=policies.Severity.CRITICAL, **quiet)
+    await world.once()
+    said = [body["incident"]["severity"] for bodies in am.told for body in bodies]
+    assert said == [severity] * 2  # open, and once more ended
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["the-same", "another"])
+async def test_a_run_is_told_again_only_while_the_incident_is_about_it(
+    world: World, *, is_same: bool
+) -> None:
+    world.senders["am"] = am = FakeRepeater()
+    run = payloads.failed("disk full")
+    told = payloads.payload(execution=run) | {"lastRuns": [{"status": "failed"}]}
+    world.open("am", told=told, execution_id=run.id if is_same else uuid4())
+    await world.once()
+    ((body,),) = am.told
+    assert (body["execution"], body["lastRuns"]) == (
+        (told["execution"], told["lastRuns"]) if is_same else (None, [])
+    )
+    assert body["advice"] == reasons.REASONS["Error"].action
+
+
 async def test_without_such_a_channel_nothing_is_read(world: World) -> None:
     await world.once()
     assert world.reads == 0
@@ -135,10 +170,11 @@ async def test_what_ended_meanwhile_is_ended_once_more(world: World) -> None:
         pytest.param(FakeRepeater(REFUSED), "am answered 404 Not Found", id="refused"),
         pytest.param(errors.InvalidSpec("SecretNotFound", "no Secret"), "no Secret", id="secret"),
         pytest.param(errors.ClusterUnavailable("away"), "away", id="cluster"),
+        pytest.param(KeyError("hush"), "internal error: KeyError", id="ours"),
     ],
 )
 async def test_a_failure_is_shown_and_is_no_refusal_of_a_message(
-    world: World, sender: ports.Sender | errors.RollcallError, error: str
+    world: World, sender: ports.Sender | Exception, error: str
 ) -> None:
     world.senders |= {"broken": sender, "good": (good := FakeRepeater())}
     world.open("broken")

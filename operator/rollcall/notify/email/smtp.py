@@ -5,6 +5,7 @@ A server says by the first digit of its answer whether trying again can help (RF
 """
 
 import asyncio
+import base64
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -119,5 +120,13 @@ class Smtp:
         return ports.Delivery(delivered=False, error=f"{self.settings.host}: {self._shown(error)}")
 
     def _shown(self, text: str) -> str:
-        password = self.settings.password
-        return http.shown(text, [password] if password else [])
+        return http.shown(text, _secrets(self.settings))
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Return the password as it is, and as a login writes it: a server may repeat what it got."""
+    if not settings.password:
+        return []
+    logins = (f"\0{settings.username}\0{settings.password}", settings.password)
+    written = [base64.b64encode(login.encode()).decode() for login in logins]
+    return [*written, settings.password]
