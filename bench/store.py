@@ -114,7 +114,7 @@ async def _page(
     cursor = None
     if begin:
         after = begin + _CHANCE.uniform(0.1, 1) * _SPAN
-        cursor = cursors.encode(cursors.Position(slot_at=after, id=UUID(int=0)))
+        cursor = cursors.encode(cursors.Position(at=after, id=UUID(int=0)))
     page = await store.run(lambda unit: unit.listing.page(choice, limit=PAGE, cursor=cursor))
     if len(page.items) != PAGE:
         raise RuntimeError(f"a page of {len(page.items)} rows")

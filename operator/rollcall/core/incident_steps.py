@@ -36,16 +36,31 @@ def decide(
 ) -> Step | None:
     """Return the step from the open incident (None: there is none) under today's finding.
 
-    A dismissed one counts as none, but for a finding that is no more than what was dismissed.
+    A dismissed one counts as none, but for a finding that is no more than what was dismissed. One
+    that is not over although nothing is found goes on as it was found last.
     """
     quiet = _Quiet(inhibited_by, silenced_by)
     if incident is None:
         return _open(finding, cronjob_id, quiet, alerts, now) if finding else None
-    if finding is None:
-        return _over(incident, now) if recovered else None
+    if finding is None and recovered:
+        return _over(incident, now)
+    if stays_dismissed(incident, finding):
+        return None
+    found = finding or _last_found(incident)
     if not incident.is_open:
-        return _dismissed(incident, finding, quiet, alerts, now)
-    return _continue(incident, finding, quiet, alerts, now)
+        return replace(_open(found, cronjob_id, quiet, alerts, now), follows=incident.id)
+    return _continue(incident, found, quiet, alerts, now)
+
+
+def stays_dismissed(incident: Incident | None, finding: findings.Finding | None) -> bool:
+    """Whether it was resolved by hand, and what is found now is no more than what that was."""
+    if incident is None or incident.is_open:
+        return False
+    return finding is None or not (
+        _is_repeat(incident, finding)
+        or _is_worse(incident, finding)
+        or _is_other(incident, finding)
+    )
 
 
 class _Quiet(NamedTuple):
@@ -60,18 +75,16 @@ def withdraw(incident: Incident, now: datetime) -> Step:
     return _end(incident, Transition.WITHDRAWN, now)
 
 
-def _dismissed(
-    before: Incident,
-    finding: findings.Finding,
-    quiet: _Quiet,
-    alerts: policies.Alerts,
-    now: datetime,
-) -> Step | None:
-    if not (
-        _is_repeat(before, finding) or _is_worse(before, finding) or _is_other(before, finding)
-    ):
-        return None
-    return replace(_open(finding, before.cronjob_id, quiet, alerts, now), follows=before.id)
+def _last_found(incident: Incident) -> findings.Finding:
+    return findings.Finding(
+        kind=incident.kind,
+        severity=incident.severity,
+        reason=incident.reason,
+        message=incident.message,
+        since=incident.opened_at,
+        evidence=incident.evidence,
+        execution_id=incident.execution_id,
+    )
 
 
 def _open(

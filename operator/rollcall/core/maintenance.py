@@ -15,7 +15,6 @@ from rollcall.core import durations, errors, schedule
 LONGEST = timedelta(days=7)
 MOST = 20  # windows of one job
 DEFAULT_ZONE = "Etc/UTC"
-_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +27,7 @@ class Window:
 
     def open_until(self, now: datetime) -> datetime | None:
         """Return when the window that opened last closes, None if it has."""
-        since = now - self.duration + _SECOND  # slots are whole seconds
-        opened_at = self.schedule.latest_at_or_before(now, since)
+        opened_at = self.schedule.latest_at_or_before(now, now - self.duration)
         until = opened_at + self.duration if opened_at else None
         return until if until and until > now else None
 

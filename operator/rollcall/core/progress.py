@@ -60,12 +60,12 @@ def of(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Progress | None:
         ends_at=_ends_at(at, done, total, rate),
         stage=newest.progress.stage if newest.progress else None,
         message=newest.progress.message if newest.progress else None,
-        counters=_counters(pods),
+        counters=_added(_of_progress(one) for one in pods),
     )
 
 
 def counted(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Counters | None:
-    """Sum up the counters of a run: of each pod its result's, else its progress'.
+    """Sum up the counters of a run: each as its pod's result names it, else as its progress does.
 
     None if its pods reported nothing at all.
     """
@@ -73,12 +73,7 @@ def counted(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Counters | N
     told = [one for one in heard if one.pod_uid in standing]
     if not any(one.last_heartbeat_at or one.result for one in told):
         return None
-    sums: dict[str, int | float] = {}
-    for one in told:
-        said = {**((one.progress and one.progress.counters) or {}), **(one.result_counters or {})}
-        for name, value in said.items():
-            sums[name] = sums.get(name, 0) + value
-    return sums
+    return _added({**_of_progress(one), **(one.result_counters or {})} for one in told)
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
@@ -108,9 +103,13 @@ def _ends_at(
     return at + timedelta(seconds=seconds) if seconds < LONGEST_REST.total_seconds() else None
 
 
-def _counters(pods: Sequence[Heard]) -> Counters:
+def _of_progress(one: Heard) -> Counters:
+    return (one.progress and one.progress.counters) or {}
+
+
+def _added(counters: Iterable[Counters]) -> Counters:
     sums: dict[str, int | float] = {}
-    for one in pods:
-        for name, value in ((one.progress and one.progress.counters) or {}).items():
+    for some in counters:
+        for name, value in some.items():
             sums[name] = sums.get(name, 0) + value
     return sums

@@ -60,7 +60,12 @@ class Alerting:
             for kind, incident in before.items()
             if kind not in found and not rules.recovered(incident, facts)
         }
-        current = {kind: one.severity for kind, one in (found | lasting).items()}
+        # What somebody dismissed explains nothing: nobody would be told of anything any more.
+        current = {
+            kind: one.severity
+            for kind, one in (found | lasting).items()
+            if not incident_steps.stays_dismissed(before.get(kind), found.get(kind))
+        }
         announced = {
             kind
             for kind, one in before.items()
@@ -75,7 +80,7 @@ class Alerting:
                 before.get(kind),
                 found.get(kind),
                 cronjob_id=line.row.job.id,
-                inhibited_by=rules.inhibitor(kind, current, announced) if kind in found else None,
+                inhibited_by=rules.inhibitor(kind, current, announced) if kind in current else None,
                 silenced_by=mute.by if mute else None,
                 alerts=alerts,
                 recovered=kind not in lasting,

@@ -49,10 +49,10 @@ class DeadMan:
         self._last = Word.SENT
 
     async def run(self) -> None:
-        """Give the word each minute until cancelled."""
+        """Give the word each minute until cancelled, first when all parts had time for a sign."""
         while True:
-            await self.tick()
             await asyncio.sleep(EVERY)
+            await self.tick()
 
     async def tick(self) -> Word:
         """Look at every sign of life, and give the word or withhold it."""

@@ -1,5 +1,6 @@
 """What the rules look at, put together for one look."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -103,7 +104,7 @@ class Facts:
             typical_duration=line.typical_duration,
             tally=line.tally,
             hearing=line.hearing,
-            suspended_since=_suspended_since(line, transaction.now),
+            suspended_since=_suspended_since(line.revisions),
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
             obstacle=obstacle,
             sight=line.sight,
@@ -150,9 +151,9 @@ def _may_fail_often(line: Timeline) -> bool:
     )
 
 
-def _suspended_since(line: Timeline, now: datetime) -> datetime | None:
-    known = slots.suspensions(line.row.job.id, line.revisions, now)
-    return next((gap.from_at for gap in known if gap.until_at is None), None)
+def _suspended_since(revisions: Sequence[slots.Revision]) -> datetime | None:
+    row = list(itertools.takewhile(lambda one: one.suspended, reversed(revisions)))
+    return row[-1].effective_from if row else None
 
 
 def _is_running(recent: Runs) -> bool:

@@ -71,18 +71,24 @@ class Quiet:
     async def _muted(
         self, transaction: ports.Transaction, claimed: Sequence[ports.Notification]
     ) -> dict[int, str]:
+        """Find what is kept quiet now, and ask for a look at its jobs, which finds out until when.
+
+        That locks their rows before those of their incidents, as looks do.
+        """
         news = [one for one in claimed if one.type in _HELD_BACK]
         if not news:
             return {}
         in_force = await transaction.silences.in_force(self._cluster)
         about = await transaction.incidents.subjects_of({one.incident_id for one in news})
-        held = {}
+        held, jobs = {}, {}
         for one in news:
             job, kind = about[one.incident_id]
             alerts = policies.read(job.policy, self._defaults).alerts
             mute = self.mute(job, kind, alerts, in_force, transaction.now)
             if mute:
                 held[one.id] = f"SilencedBy:{mute.by}"
+                jobs[job.id] = transaction.now
+        await transaction.schedule.look_at(jobs)
         return held
 
     async def _unheard(

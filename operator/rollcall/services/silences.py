@@ -5,7 +5,7 @@ keeps them quiet, and are told as soon as nothing does.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -58,7 +58,8 @@ async def end(
         raise errors.NotFound(f"there is no silence {silence_id}")
     if before.ends_at <= unit.now:
         raise errors.Conflict("it is over already")
-    after = _told(before) | {"endsAt": max(unit.now, before.starts_at).isoformat()}
+    starts_at = min(before.starts_at, unit.now)
+    after = _told(replace(before, starts_at=starts_at, ends_at=unit.now))
     await _audit(unit, silence_id, actor, "end-silence", reason, before=_told(before), after=after)
     await _look(unit, cluster)
 

@@ -25,7 +25,6 @@ from rollcall.store import models
 
 _incidents = models.table(models.Incident)
 _jobs = models.table(models.CronJob)
-_incidents = models.table(models.Incident)
 _rows = models.table(models.Notification)
 
 PENDING, DELIVERED, DEAD, SUPPRESSED = "pending", "delivered", "dead", "suppressed"

@@ -2,8 +2,9 @@
 
 A week whose executions can all go is detached and dropped: the rows are not touched, and writers
 wait for at most LOCK_TIMEOUT at each try. Of a week in which something is kept, the rest is deleted
-in portions. Kept are, however old: open executions, open incidents, gaps that go on, and the
-newest execution of each job that still exists, for else a job that runs once a year would look new.
+in portions. Kept are, however old: open executions, incidents that are open or dismissed, gaps that
+go on, and the newest execution of each job that still exists, for else a job that runs once a year
+would look new.
 
 The order is that of dependence: a week is rolled up, then what hangs on its executions goes, then
 they themselves. All of it can be interrupted and repeated.
@@ -56,7 +57,7 @@ _OLD_GAPS = sa.text(
 _OLD_INCIDENTS = sa.text(
     """
     DELETE FROM incidents WHERE id IN (
-        SELECT id FROM incidents WHERE resolved_at < :before LIMIT :rows
+        SELECT id FROM incidents WHERE resolved_at < :before AND NOT dismissed LIMIT :rows
     )
     """
 )

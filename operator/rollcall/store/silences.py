@@ -27,7 +27,12 @@ _LOCK = _OF_CLUSTER.where(_rows.c.id == sa.bindparam("id")).with_for_update()
 _END = (
     sa.update(_rows)
     .where(_rows.c.id == sa.bindparam("key"))
-    .values(ends_at=sa.bindparam("at"), ended_by=sa.bindparam("by"))
+    .values(
+        # One that has not begun never will, and is to come no more.
+        starts_at=sa.func.least(_rows.c.starts_at, sa.bindparam("at")),
+        ends_at=sa.bindparam("at"),
+        ended_by=sa.bindparam("by"),
+    )
 )
 _TROUBLED = (
     sa.select(_incidents.c.cronjob_id)
@@ -71,9 +76,7 @@ class Silences:
         if row is None:
             return None
         if row.ends_at > self.now:
-            # One that has not begun never will.
-            at = max(self.now, row.starts_at)
-            given = {"key": silence_id, "at": at, "by": by}
+            given = {"key": silence_id, "at": self.now, "by": by}
             await self.connection.execute(_END, given)
         return _silence(row)
 

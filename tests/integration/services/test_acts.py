@@ -8,8 +8,9 @@ import pytest
 from rollcall.core import acts, errors, incidents, policies
 from rollcall.core.acts import Act
 from rollcall.services import acts as services
+from rollcall.store import housekeeping
 from support import builders
-from support.stories import HOUR, MINUTE, SECOND, SLOT_AT, Story
+from support.stories import DAY, HOUR, MINUTE, SECOND, SLOT_AT, Story
 
 FAILING = policies.Kind.FAILING
 # Nothing but `failing`, and no rise: what is told is told because of acts.
@@ -79,6 +80,33 @@ async def test_what_is_asked_for_is_told_at_the_next_look_and_once(failing: Stor
     assert await types(failing) == ["reminder"]
 
 
+async def test_what_waits_for_more_successes_is_told_when_that_is_due_and_costs_one_look(
+    story: Story,
+) -> None:
+    await story.begin(POLICY | {"alerts": {"cooldown": "90m", "recoveryThreshold": 2}})
+    await story.fails(0)
+    await story.succeeds(1)
+    await story.look(SLOT_AT + 91 * MINUTE)
+    assert await story.again_at() > story.clock()
+    await act(story, Act.RESEND)
+    await story.look(SLOT_AT + 92 * MINUTE)
+    assert await types(story) == ["opened", "reminder", "reminder"]
+
+
+async def test_what_is_resolved_by_hand_explains_nothing_any_more(story: Story) -> None:
+    rules = POLICY["rules"] | {"stale": {"critical": "90m"}}
+    await story.begin(POLICY | {"rules": rules})
+    await story.fails(0)
+    await story.fails(1)
+    await story.look(SLOT_AT + 100 * MINUTE)
+    assert (await story.open())[policies.Kind.STALE].inhibited_by is FAILING
+    await act(story, Act.RESOLVE)
+    await story.look(SLOT_AT + 101 * MINUTE)
+    assert (await story.open()).keys() == {policies.Kind.STALE}
+    told = [(what, kind) for what, kind, _ in await story.messages() if kind == "stale"]
+    assert told == [("incident.opened", "stale")]
+
+
 async def test_what_is_resolved_by_hand_stays_so_until_it_happens_again(failing: Story) -> None:
     ended = await act(failing, Act.RESOLVE)
     assert await types(failing) == ["resolved"]
@@ -92,6 +120,14 @@ async def test_what_is_resolved_by_hand_stays_so_until_it_happens_again(failing:
     assert await types(failing) == ["resolved"]
     await failing.fails(3)
     assert await types(failing) == ["opened"]
+
+
+async def test_what_is_resolved_by_hand_stays_so_however_long_it_lasts(failing: Story) -> None:
+    await act(failing, Act.RESOLVE)
+    failing.clock.set(SLOT_AT + 200 * DAY)
+    await housekeeping.Housekeeping(failing.store).retire(13)
+    async with failing.store.transaction() as unit:
+        assert (await unit.incidents.current_of(failing.job.id))[FAILING].dismissed
 
 
 async def test_what_was_resolved_by_hand_and_is_over_opens_as_anything_else(

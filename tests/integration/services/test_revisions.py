@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rollcall.core import slots
+from rollcall.core import policies, slots
 from rollcall.core.executions import Status
 from support import builders
 from support.stories import CRONJOB, DAY, HOUR, HOURLY, MINUTE, SECOND, SLOT_AT, Story
@@ -28,6 +28,22 @@ async def test_a_suspended_job_expects_nothing_and_its_suspension_is_one_gap(sto
     assert await story.open() == {}
     [gap] = await story.gaps()
     assert (gap.status, gap.from_at, gap.until_at) == ("suspended", HOURLY.effective_from, None)
+
+
+async def test_a_suspension_that_lasts_is_told_where_the_job_wants_it_until_it_is_resumed(
+    story: Story,
+) -> None:
+    await story.begin({"rules": {"suspended": {"warning": "1d"}}}, suspended=True)
+    edit = edited(suspended=True, effective_from=SLOT_AT + HOUR, schedule="30 * * * *")
+    await story.applied(edit)
+    due_at = HOURLY.effective_from + DAY
+    await story.look(due_at - MINUTE)
+    assert (await story.open(), await story.again_at()) == ({}, due_at)
+    await story.look(due_at)
+    assert (await story.open()).keys() == {policies.Kind.SUSPENDED}
+    await story.applied(edited(effective_from=due_at + MINUTE))
+    await story.look(due_at + MINUTE)
+    assert await story.open() == {}
 
 
 async def test_after_a_resumption_only_what_comes_then_is_expected(story: Story) -> None:

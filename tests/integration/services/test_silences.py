@@ -131,6 +131,32 @@ async def test_a_silence_that_begins_before_the_message_is_sent_holds_it_back(
     assert await steps(quiet) == ["Opened", "NoLongerSilenced"]
 
 
+async def test_what_a_window_holds_back_before_it_is_sent_is_told_as_soon_as_it_closes(
+    story: Story,
+) -> None:
+    windows = [{"schedule": "2 12 * * *", "duration": "10m"}]
+    await story.begin(POLICY | {"alerts": {"maintenance": windows}})
+    await story.fails(0)
+    story.clock.set(NOON + 2 * MINUTE)
+    assert await told(story) == []
+    assert await story.again_at() <= NOON + 2 * MINUTE
+    await story.look(NOON + 2 * MINUTE)
+    assert await story.again_at() <= NOON + 12 * MINUTE
+    await story.look(NOON + 12 * MINUTE)
+    assert await told(story) == ["opened"]
+
+
+async def test_what_waits_for_more_successes_is_told_when_its_silence_ends(story: Story) -> None:
+    await story.begin(POLICY | {"alerts": {"recoveryThreshold": 2}})
+    story.clock.set(NOON)
+    await begin(story, until=NOON + 70 * MINUTE)
+    await story.fails(0)
+    await story.succeeds(1)
+    assert await told(story) == []
+    await story.look(NOON + 70 * MINUTE)
+    assert await told(story) == ["opened"]
+
+
 async def test_where_the_beginning_was_held_back_the_end_is_not_told(quiet: Story) -> None:
     await quiet.fails(0)
     await begin(quiet, until=NOON + 2 * HOUR)
@@ -246,6 +272,10 @@ async def test_a_silence_that_is_over_or_absent_cannot_be_ended(quiet: Story) ->
 async def test_a_silence_that_has_not_begun_never_will_once_it_is_ended(quiet: Story) -> None:
     silence = await begin(quiet, start=NOON, until=NOON + 9 * HOUR)
     await end(quiet, silence.id)
+    async with quiet.store.transaction() as unit:
+        assert await unit.silence_pages.listed(builders.CLUSTER, limit=9, past=False) == []
+    with pytest.raises(errors.Conflict, match="it is over already"):
+        await end(quiet, silence.id)
     await quiet.fails(0)
     assert await told(quiet) == ["opened"]
 

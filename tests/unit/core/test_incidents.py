@@ -130,6 +130,15 @@ def test_without_enough_successes_an_incident_stays_open() -> None:
     assert decide(opened(), None, recovered=False) is None
 
 
+def test_what_is_not_over_goes_on_as_it_was_found_last() -> None:
+    step = decide(opened(), None, recovered=False, now=NOW + 6 * HOUR)
+    assert said(step) == (Transition.REMINDER, True, "CooldownOver")
+    kept = decide(None, builders.finding(), silenced_by="maintenance")
+    assert kept is not None
+    spoken = decide(kept.incident, None, recovered=False, now=NOW + HOUR)
+    assert said(spoken) == (Transition.OPENED, True, "NoLongerSilenced")
+
+
 def test_a_resolved_incident_is_told_and_closed() -> None:
     step = decide(opened(), None, now=NOW + HOUR)
     assert said(step) == (Transition.RESOLVED, True, "Resolved")

@@ -37,6 +37,11 @@ def test_a_window_lasts_as_long_where_the_clocks_change() -> None:
     )
 
 
+def test_a_window_is_open_in_its_last_instant_too() -> None:
+    instant = timedelta(microseconds=1)
+    assert window().open_until(SATURDAY + 3 * HOUR - instant) == SATURDAY + 3 * HOUR
+
+
 def test_without_a_zone_it_is_utc() -> None:
     assert window(timeZone=None).open_until(SATURDAY + 2 * HOUR) == SATURDAY + 4 * HOUR
 

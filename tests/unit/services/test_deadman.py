@@ -93,9 +93,14 @@ async def test_a_word_that_is_not_taken_is_counted_and_given_again() -> None:
     assert await switch.tick() is Word.SENT
 
 
-async def test_it_is_given_until_the_process_stops() -> None:
+async def test_it_is_given_until_the_process_stops_and_not_before_anything_can_be_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deadman, "EVERY", 0.01)
     outside = Outside()
     running = asyncio.create_task(outside.switch().run())
+    await asyncio.sleep(0)
+    assert outside.words == []
     await outside.given.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
