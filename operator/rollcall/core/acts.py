@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from rollcall.core import errors, standing
-from rollcall.core.incidents import Acknowledgement, Incident, Step, Transition
+from rollcall.core.incidents import Acknowledgement, Incident, Resolution, Step, Transition
 
 
 class Act(StrEnum):
@@ -86,9 +86,9 @@ def _resend(incident: Incident, wish: Wish, now: datetime) -> Step:
 
 
 def _end(incident: Incident, wish: Wish, now: datetime) -> Step:
-    del wish
     ended = replace(incident, resolved_at=now, dismissed=True, tell_again=False)
-    return _step(ended, Transition.RESOLVED, "ResolvedByHand")
+    step = _step(ended, Transition.RESOLVED, "ResolvedByHand")
+    return replace(step, resolution=Resolution(by=wish.actor, reason=wish.reason))
 
 
 def _mark(incident: Incident, wish: Wish, now: datetime) -> Step:

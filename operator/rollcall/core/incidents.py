@@ -46,6 +46,14 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """Somebody ended it by hand, whatever is found."""
+
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """One problem of one job. `version` counts its steps and makes each one's key."""
 
@@ -94,6 +102,7 @@ class Step:
     why: str
     told_suppressed: int = 0  # the occurrences that this message speaks for
     follows: UUID | None = None
+    resolution: Resolution | None = None  # by hand
 
 
 def nature(of: findings.Finding | Incident) -> str:

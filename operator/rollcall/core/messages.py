@@ -44,7 +44,7 @@ def payload(
         "type": f"incident.{transition}",
         "time": rfc3339(at),
         "cluster": cluster,
-        "incident": _incident(incident),
+        "incident": _incident(incident) | {"resolvedBy": _by_hand(step.resolution)},
         "cronjob": _cronjob(subject, alerts),
         "execution": _execution(execution) if execution else None,
         "lastRuns": [_run(run) for run in hints.last_runs(recent)],
@@ -56,7 +56,7 @@ def payload(
 
 def restated(payload: Mapping[str, Any], incident: incidents.Incident) -> dict[str, Any]:
     """Return the message with the incident as it is now."""
-    return {**payload, "incident": _incident(incident)}
+    return {**payload, "incident": {**payload["incident"], **_incident(incident)}}
 
 
 def trial(
@@ -80,6 +80,7 @@ def trial(
             "evidence": {},
             "acknowledged": None,
             "escalated": 0,
+            "resolvedBy": None,
         },
         "cronjob": {
             "namespace": namespace,
@@ -131,6 +132,10 @@ def _incident(incident: incidents.Incident) -> dict[str, Any]:
 
 def _acknowledged(given: incidents.Acknowledgement | None) -> dict[str, Any] | None:
     return {"at": rfc3339(given.at), "by": given.by, "reason": given.reason} if given else None
+
+
+def _by_hand(given: incidents.Resolution | None) -> dict[str, Any] | None:
+    return {"by": given.by, "reason": given.reason} if given else None
 
 
 def _cronjob(subject: Subject, alerts: policies.Alerts) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def story(payload: Payload) -> str:
     incident = payload["incident"]
     message = str(incident.get("message") or "")
     if payload["type"] == "incident.resolved":
-        return f"solved after {_lasted(incident)}. It was: {message}"
+        return f"{_resolved(incident)}. It was: {message}"
     if payload["type"] == "incident.withdrawn":
         return f"the job was deleted, {_lasted(incident)} after this was reported: {message}"
     if payload["type"] == "incident.acknowledged":
@@ -93,8 +93,18 @@ def story(payload: Payload) -> str:
     return message
 
 
+def _resolved(incident: Payload) -> str:
+    by_hand = incident.get("resolvedBy")
+    if not by_hand:
+        return f"solved after {_lasted(incident)}"
+    return _because(f"{by_hand['by']} resolved it by hand after {_lasted(incident)}", by_hand)
+
+
 def _acknowledged(given: Payload) -> str:
-    words = f"{given.get('by') or 'somebody'} looks after it"
+    return _because(f"{given.get('by') or 'somebody'} looks after it", given)
+
+
+def _because(words: str, given: Payload) -> str:
     return f"{words}: {given['reason']}" if given.get("reason") else words
 
 

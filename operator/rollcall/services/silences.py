@@ -14,6 +14,7 @@ from rollcall.core import errors, silences
 from rollcall.services import ports
 
 LONGEST = timedelta(days=366)
+EARLIEST = timedelta(days=366)  # before now; what began earlier was meant otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ def _check(wish: Wish, starts_at: datetime, now: datetime) -> None:
         raise errors.InvalidSpec("InvalidSilence", "say why: a silence has a reason")
     if wish.ends_at <= max(starts_at, now):
         raise errors.InvalidSpec("InvalidSilence", "a silence ends after it begins, and after now")
+    if now - starts_at > EARLIEST:
+        raise errors.InvalidSpec("InvalidSilence", f"{starts_at} is more than a year ago")
     if wish.ends_at - now > LONGEST:
         raise errors.InvalidSpec("InvalidSilence", f"a silence ends within {LONGEST.days}d")
 

@@ -287,9 +287,10 @@ async def test_a_silence_that_has_not_begun_never_will_once_it_is_ended(quiet: S
         ({"ends_at": NOON - 2 * MINUTE}, "ends after it begins"),
         ({"starts_at": NOON + HOUR, "ends_at": NOON + HOUR}, "ends after it begins"),
         ({"ends_at": NOON + timedelta(days=400)}, "within 366d"),
+        ({"starts_at": NOON - timedelta(days=400)}, "more than a year ago"),
         ({"chosen": {"kinds": ["bored"]}}, "bored: known are"),
     ],
-    ids=["no reason", "over before now", "no time", "for ever", "no such kind"],
+    ids=["no reason", "over before now", "no time", "for ever", "ages ago", "no such kind"],
 )
 async def test_a_silence_that_makes_no_sense_is_refused_with_the_reason(
     quiet: Story, changes: dict[str, Any], words: str

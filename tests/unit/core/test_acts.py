@@ -7,7 +7,7 @@ import pytest
 
 from rollcall.core import acts, errors, incidents
 from rollcall.core.acts import Act
-from rollcall.core.incidents import Transition
+from rollcall.core.incidents import Resolution, Transition
 from support import builders
 
 OPENED = builders.step().incident
@@ -45,6 +45,7 @@ def test_an_end_by_hand_is_told_and_dismisses_what_is_found_still() -> None:
         True,
         "ResolvedByHand",
     )
+    assert step.resolution == Resolution(by="ada", reason="seen")
 
 
 @pytest.mark.parametrize("act", [Act.ACKNOWLEDGE, Act.RESOLVE])

@@ -26,6 +26,19 @@ def test_every_status_that_a_run_can_end_with_has_a_symbol() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("outage is over", "ada resolved it by hand after 7m: outage is over. It was: "),
+        (None, "ada resolved it by hand after 7m. It was: "),
+    ],
+)
+def test_what_somebody_resolved_is_not_called_solved(reason: str | None, words: str) -> None:
+    body = payloads.payload(solved_after=timedelta(minutes=7))
+    body["incident"] |= {"resolvedBy": {"by": "ada", "reason": reason}}
+    assert wording.story(body).startswith(words)
+
+
+@pytest.mark.parametrize(
     ("statuses", "line"),
     [
         pytest.param(["succeeded", "missed", "failed"], "✓○✗ (newest last)", id="ended"),
