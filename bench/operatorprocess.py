@@ -18,7 +18,7 @@ from bench import database, machine
 
 HEALTH_PORT = 18181
 # How long the slowest start may take before it counts as failed.
-PATIENCE_SECONDS = 900.0
+PATIENCE_SECONDS = 1800.0
 _LEASE = "rollcall-bench"
 
 
