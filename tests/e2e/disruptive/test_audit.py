@@ -87,6 +87,12 @@ class Scene:
             )
             return time.monotonic() - started
 
+    async def kill_often(self) -> None:
+        """Kill the operator again and again, as soon as it has overcome the last time."""
+        for _ in range(KILLS):
+            await self.kill(all_of_them=random.random() < ALL)
+            await asyncio.sleep(random.uniform(*BETWEEN))
+
     async def kill_api(self) -> None:
         """Kill all pods of the api; a job that comes then must be heard by new ones."""
         for pod in await self.system.pods("api"):
@@ -170,10 +176,7 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
     with recorder.Recorder([namespace.name, walled.name]) as record:
         scene = Scene(namespace, walled, system, ledger, record)
         await scene.apply()
-        await scene.stop_by_hand()
-        for _ in range(KILLS):
-            await scene.kill(all_of_them=random.random() < ALL)
-            await asyncio.sleep(random.uniform(*BETWEEN))
+        await asyncio.gather(scene.stop_by_hand(), scene.kill_often())
         answer = await scene.without_postgres()
         assert answer["ours"]["status"] == 503, answer
         assert int(answer["ours"]["retryAfter"]) >= 1
@@ -181,8 +184,8 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
         await system.ready(within=300)
         await scene.without_api_server()
         await system.ready(within=300)
-        await namespace.condition("heard", "Reporting", "Heard", within=150)
-        await scene.mend()
+        heard = namespace.condition("heard", "Reporting", "Heard", within=150)
+        await asyncio.gather(heard, scene.mend())
         until = await scene.calm()
 
         async def findings() -> list[str]:
