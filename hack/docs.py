@@ -92,6 +92,15 @@ def rules_list() -> str:
     return "\n".join(lines)
 
 
+def cluster_rules_list() -> str:
+    """Write the same of what is about a cluster as a whole, and what it explains."""
+    lines = ["| rule | holds when | default | over when | explains |", "|---|---|---|---|---|"]
+    for kind, rule in rules.OF_CLUSTER.items():
+        default = _default(rule_specs.BUILT_IN[kind])
+        lines.append(f"| `{kind}` | {rule.holds} | {default} | {rule.over} | {rule.explains} |")
+    return "\n".join(lines)
+
+
 def _default(rule: Mapping[str, object]) -> str:
     parts = (
         f"{name}: {_default(value)}" if isinstance(value, dict) else f"{name} {value}"
@@ -103,6 +112,7 @@ def _default(rule: Mapping[str, object]) -> str:
 PARTS = {
     "reasons": ("reasons.md", reasons_list),
     "rules": ("rules.md", rules_list),
+    "cluster rules": ("rules.md", cluster_rules_list),
     "steps": ("executions.md", figure),
     "messages": ("messages.md", renderings.page),
 }

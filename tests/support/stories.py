@@ -1,6 +1,6 @@
 """One registered job on a real Postgres, told step by step: what is seen, judged and told."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -106,6 +106,11 @@ class Channels:
         """Return every channel with the severities that it takes."""
         return {**{one: tuple(policies.Severity) for one in self.names}, **self.besides}
 
+    def channels_of_cluster(
+        self, *, kind: policies.Kind, severity: policies.Severity
+    ) -> Sequence[str]:
+        return self.channels_for(kind=kind, severity=severity, wanted=None)
+
     def labels_of(self, *_: object) -> Mapping[str, str]:
         return self.labels
 
@@ -124,6 +129,7 @@ class Story:
         self.job = builders.job(created_at=HOURLY.effective_from)
         self.recurring: list[silences.Recurring] = []
         self.suppressed: list[str] = []
+        self.wait: Callable[[], timedelta] = timedelta
         self.quiet = quiet.Quiet(
             directory=self.channels,
             cluster=builders.CLUSTER,
@@ -143,6 +149,7 @@ class Story:
             is_leaving=lambda *_: self.leaving,
             sight=lambda: self.sight,
             suppressed=self.suppressed.append,
+            wait=self._wait,
         )
 
     async def begin(self, policy: dict[str, Any] | None = None, **rhythm: object) -> None:
@@ -257,6 +264,9 @@ class Story:
                 incident = one.payload["incident"]
                 told.append((one.type, incident["kind"], incident["severity"]))
             await self.store.run(partial(settle, rows=claimed))
+
+    def _wait(self) -> timedelta:
+        return self.wait()
 
     def _touch(self, _: object) -> None:
         self.touched += 1

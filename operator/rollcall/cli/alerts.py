@@ -120,7 +120,9 @@ async def _show(
 
 def _table_of(page: alerts.Page) -> Iterator[str]:
     header = ["NAMESPACE", "CRONJOB", "KIND", "SEVERITY", "STATE", "SINCE", "TOLD", "ID", "MESSAGE"]
-    rows = [[item.namespace, item.cronjob, *_cells(item.incident)] for item in page.items]
+    rows = [
+        [item.namespace or "-", item.cronjob or "-", *_cells(item.incident)] for item in page.items
+    ]
     yield from output.aligned([header, *rows])
     yield from output.more(page.next_cursor)
 
@@ -185,7 +187,7 @@ def _text(value: object) -> str:
 
 def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
     incident, acknowledged = item.incident, item.incident.acknowledged
-    wanted = policies.read(item.policy, settings.defaults).alerts
+    wanted = _wanted(item, settings.defaults)
     remind_at = incidents.remind_at(incident, wanted) if incident.is_open else None
     escalate_at = incidents.escalate_at(incident, wanted) if incident.is_open else None
     return {
@@ -214,6 +216,12 @@ def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
         "falseAlarm": incident.false_alarm,
         "suppressed": incident.suppressed,
     }
+
+
+def _wanted(item: alerts.Listed, defaults: policies.Defaults) -> policies.Alerts:
+    if item.policy is None:
+        return policies.of_cluster(defaults)
+    return policies.read(item.policy, defaults).alerts
 
 
 def _step_as_json(step: alerts.PastStep) -> dict[str, Any]:

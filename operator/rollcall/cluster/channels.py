@@ -147,6 +147,12 @@ class Channels:
         subject = self._subject(namespace, name, wanted)
         return routing.select(self._routes(), subject, kind=kind, severity=severity)
 
+    def channels_of_cluster(
+        self, *, kind: policies.Kind, severity: policies.Severity
+    ) -> Sequence[str]:
+        """Return the names of the channels that are told of what is true of all jobs."""
+        return routing.select_all(self._routes(), kind=kind, severity=severity)
+
     def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return a job's labels; none for one that was not seen yet."""
         return self._jobs.get((namespace, name), {})

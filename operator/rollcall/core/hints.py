@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollcall.core import executions, incidents, reasons
+from rollcall.core import executions, incidents, policies, reasons
 
 MOST_RUNS = 10
 NOTHING = "Nothing."  # the advice of reasons that need none
@@ -18,11 +18,22 @@ def advice(incident: incidents.Incident, execution: executions.Execution | None)
     """Say what to do about the reason of an open incident, where the list of reasons knows."""
     if not incident.is_open:
         return None
-    for reason in (incident.reason, execution.reason if execution else None):
+    # Of what is wrong with many jobs, the reason that most of them have.
+    most = incident.evidence.get("mostly")
+    for reason in (incident.reason, execution.reason if execution else None, most):
         known = reasons.REASONS.get(reason or "")
         if known and known.action != NOTHING:
             return known.action
     return None
+
+
+def commands_of_cluster(incident: incidents.Incident) -> list[str]:
+    """Return what to type to see more of an open incident of a cluster."""
+    if not incident.is_open:
+        return []
+    if incident.kind is policies.Kind.BLIND:
+        return ["kubectl get --raw '/readyz?verbose'"]
+    return ["kubectl get trackedcronjobs -A", f"rollcall alerts show {incident.id}"]
 
 
 def commands(

@@ -33,9 +33,12 @@ def job_execution_id(*, job_uid: str, slot_at: datetime) -> UUID:
     return _timed(slot_at, f"job\0{job_uid}")
 
 
-def incident_id(*, cronjob_id: UUID, kind: str, opened_at: datetime) -> UUID:
-    """Identify an incident; the time makes the next incident of the same kind another one."""
-    return _timed(opened_at, f"incident\0{cronjob_id}\0{kind}\0{opened_at.isoformat()}")
+def incident_id(*, of: UUID, kind: str, opened_at: datetime) -> UUID:
+    """Identify an incident of a job or cluster.
+
+    The time makes the next incident of the same kind another one.
+    """
+    return _timed(opened_at, f"incident\0{of}\0{kind}\0{opened_at.isoformat()}")
 
 
 def event_id(*, execution_id: UUID, at: datetime, text: str) -> UUID:

@@ -27,7 +27,8 @@ def decide(
     incident: Incident | None,
     finding: findings.Finding | None,
     *,
-    cronjob_id: UUID,
+    cronjob_id: UUID | None,
+    cluster: str | None = None,
     inhibited_by: policies.Kind | None,
     silenced_by: str | None = None,
     alerts: policies.Alerts,
@@ -36,19 +37,20 @@ def decide(
 ) -> Step | None:
     """Return the step from the open incident (None: there is none) under today's finding.
 
+    It is about a job, or about a cluster as a whole.
     A dismissed one counts as none, but for a finding that is no more than what was dismissed. One
     that is not over although nothing is found goes on as it was found last.
     """
-    quiet = _Quiet(inhibited_by, silenced_by)
+    quiet, about = _Quiet(inhibited_by, silenced_by), _About(cronjob_id, cluster)
     if incident is None:
-        return _open(finding, cronjob_id, quiet, alerts, now) if finding else None
+        return _open(finding, about, quiet, alerts, now) if finding else None
     if finding is None and recovered:
         return _over(incident, now)
     if stays_dismissed(incident, finding):
         return None
     found = finding or _last_found(incident)
     if not incident.is_open:
-        return replace(_open(found, cronjob_id, quiet, alerts, now), follows=incident.id)
+        return replace(_open(found, about, quiet, alerts, now), follows=incident.id)
     return _continue(incident, found, quiet, alerts, now)
 
 
@@ -70,6 +72,17 @@ class _Quiet(NamedTuple):
     silenced_by: str | None
 
 
+class _About(NamedTuple):
+    """Whose problem it is: exactly one of the two."""
+
+    cronjob_id: UUID | None
+    cluster: str | None
+
+    @property
+    def id(self) -> UUID:
+        return self.cronjob_id or ids.cluster_id(cluster=self.cluster or "")
+
+
 def withdraw(incident: Incident, now: datetime) -> Step:
     """End an incident whose job was deleted."""
     return _end(incident, Transition.WITHDRAWN, now)
@@ -89,14 +102,15 @@ def _last_found(incident: Incident) -> findings.Finding:
 
 def _open(
     finding: findings.Finding,
-    cronjob_id: UUID,
+    about: _About,
     quiet: _Quiet,
     alerts: policies.Alerts,
     now: datetime,
 ) -> Step:
     incident = Incident(
-        id=ids.incident_id(cronjob_id=cronjob_id, kind=finding.kind, opened_at=now),
-        cronjob_id=cronjob_id,
+        id=ids.incident_id(of=about.id, kind=finding.kind, opened_at=now),
+        cronjob_id=about.cronjob_id,
+        cluster=about.cluster,
         kind=finding.kind,
         severity=finding.severity,
         reason=finding.reason,

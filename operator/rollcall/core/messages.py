@@ -13,6 +13,7 @@ from rollcall.core import executions, hints, incidents, policies
 
 VERSION = 1
 TEST = "test"
+MOST_JOBS = 20  # that a message lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,44 @@ def payload(
         "cluster": cluster,
         "incident": _incident(incident) | {"resolvedBy": _by_hand(step.resolution)},
         "cronjob": _cronjob(subject, alerts),
+        "jobs": [],
         "execution": _execution(execution) if execution else None,
         "lastRuns": [_run(run) for run in hints.last_runs(recent)],
         "advice": hints.advice(incident, execution),
         "commands": commands,
         "suppressed": step.told_suppressed,
+    }
+
+
+def of_cluster(
+    incident: incidents.Incident,
+    transition: incidents.Transition,
+    *,
+    at: datetime,
+    cluster: str,
+    jobs: Sequence[str] = (),
+    suppressed: int = 0,
+) -> dict[str, Any]:
+    """Build the message of a step of an incident that is about no single job.
+
+    `jobs` are those of them that its reader may know of, as namespace/name.
+    """
+    return {
+        "version": VERSION,
+        "type": f"incident.{transition}",
+        "time": rfc3339(at),
+        "cluster": cluster,
+        "incident": _incident(incident),
+        "cronjob": None,
+        "jobs": [
+            dict(zip(("namespace", "name"), job.split("/"), strict=True))
+            for job in sorted(jobs)[:MOST_JOBS]
+        ],
+        "execution": None,
+        "lastRuns": [],
+        "advice": hints.advice(incident, None),
+        "commands": hints.commands_of_cluster(incident),
+        "suppressed": suppressed,
     }
 
 
@@ -90,6 +124,7 @@ def trial(
             "owner": None,
             "runbookURL": None,
         },
+        "jobs": [],
         "execution": None,
         "lastRuns": [],
         "advice": None,
@@ -124,7 +159,8 @@ def _incident(incident: incidents.Incident) -> dict[str, Any]:
         "resolvedAt": _optional(incident.resolved_at),
         "reason": incident.reason,
         "message": incident.message,
-        "evidence": incident.evidence,
+        # Names of jobs are for those who may know of them; a message has its own.
+        "evidence": {name: one for name, one in incident.evidence.items() if name != "jobs"},
         "acknowledged": _acknowledged(incident.acknowledged),
         "escalated": incident.escalated,
     }

@@ -14,9 +14,10 @@ from rollcall.core import errors, maintenance, rule_specs, tracking, windows
 
 # By name: the field of the same name as its module would hide it in its own class.
 from rollcall.core.maintenance import Window as Maintenance
-from rollcall.core.rule_specs import AUTO, BUILT_IN, Kind, Rule, Severity
+from rollcall.core.rule_specs import AUTO, BUILT_IN, OF_CLUSTER, Kind, Rule, Severity
 
-__all__ = ["AUTO", "BUILT_IN", "Kind", "Rule", "Severity"]  # everybody finds them here
+# Everybody finds them here.
+__all__ = ["AUTO", "BUILT_IN", "OF_CLUSTER", "Kind", "Rule", "Severity"]
 
 DEFAULT_COOLDOWN = timedelta(hours=6)
 
@@ -82,6 +83,11 @@ def defaults(
     return Defaults(rules=known, cooldown=cooldown, recovery_threshold=recovery_threshold)
 
 
+def of_cluster(installation: Defaults) -> Alerts:
+    """Return how people are told of what is wrong with a cluster as a whole."""
+    return _alerts({}, installation)
+
+
 def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
     """Read `rules`, `alerts`, `window` and the heartbeat of a TrackedCronJob's spec.
 
@@ -89,7 +95,7 @@ def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
     """
     rules = dict(installation.rules)
     for name, raw in (spec.get("rules") or {}).items():
-        kind = rule_specs.kind(name)
+        kind = rule_specs.kind_of_job(name)
         rules[kind] = rule_specs.read(kind, raw, rules[kind])
     return Policy(
         rules=rules,

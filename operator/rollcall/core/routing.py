@@ -108,6 +108,19 @@ def select(
     )
 
 
+def select_all(
+    channels: Iterable[Channel], *, kind: policies.Kind, severity: policies.Severity
+) -> list[str]:
+    """Return who is told of what is true of all jobs, whichever of them a channel selects."""
+    return sorted(
+        channel.name
+        for channel in channels
+        if not channel.suspended
+        and severity in channel.severities
+        and (channel.kinds is None or kind in channel.kinds)
+    )
+
+
 def refused(channels: Sequence[Channel], subject: Subject) -> list[str]:
     """Return a sentence for each wanted channel that is absent or does not select the job."""
     known = {channel.name: channel for channel in channels}

@@ -40,6 +40,13 @@ class Kind(StrEnum):
     SLOW = "slow"
     SILENT = "silent"
     COUNTER = "counter"
+    BLIND = "blind"
+    MISSED_WIDELY = "missed_widely"
+    CANNOT_PULL = "cannot_pull"
+
+
+# About a cluster as a whole, not about one of its jobs.
+OF_CLUSTER = frozenset({Kind.BLIND, Kind.MISSED_WIDELY, Kind.CANNOT_PULL})
 
 
 class Auto(Enum):
@@ -52,8 +59,10 @@ AUTO = Auto.AUTO
 Threshold = timedelta | int | Auto
 
 # Thresholds are counts, percentages from 1 to 100, and durations or `auto`; all others durations.
-COUNTED = frozenset({Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED, Kind.COUNTER})
-PERCENT = frozenset({Kind.FAILURE_RATE})
+COUNTED = frozenset(
+    {Kind.MISSED, Kind.FAILING, Kind.ERRORS, Kind.SKIPPED, Kind.COUNTER, Kind.CANNOT_PULL}
+)
+PERCENT = frozenset({Kind.FAILURE_RATE, Kind.MISSED_WIDELY})
 WITH_AUTO = frozenset({Kind.STALE, Kind.OVERRUNNING, Kind.SLOW})
 # What a rule's spec may have beside `enabled` and thresholds.
 MORE: Mapping[Kind, frozenset[str]] = {
@@ -61,6 +70,7 @@ MORE: Mapping[Kind, frozenset[str]] = {
     Kind.COUNTER: frozenset({"counters"}),
     Kind.CANNOT_START: frozenset({"unschedulable"}),
     Kind.FAILURE_RATE: frozenset({"window", "minExecutions"}),
+    Kind.MISSED_WIDELY: frozenset({"minJobs"}),
 }
 WHOLE = 100  # percent
 MOST_TYPES = 32  # of errors that a rule names
@@ -86,6 +96,9 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "no_progress": {},
     "errors": {},
     "counter": {},
+    "blind": {"critical": "2m"},
+    "missed_widely": {"critical": 20, "minJobs": 10},
+    "cannot_pull": {"critical": 10},
 }
 
 
@@ -96,7 +109,8 @@ class Rule:
     `types` are those of the errors that count, None for all; only the rule `errors` has some.
     `bounds` are what the rule `counter` holds a run's counters to.
     `unschedulable` are the limits of `cannot_start` for pods that no node takes; `window` is the
-    time over which `failure_rate` counts, and it says nothing of fewer than `least` runs.
+    time over which `failure_rate` counts, and it says nothing of fewer than `least` runs, nor
+    `missed_widely` of fewer than `least` jobs.
     """
 
     enabled: bool
@@ -115,6 +129,16 @@ def kind(name: str) -> Kind:
     except ValueError:
         known = ", ".join(Kind)
         raise errors.InvalidSpec("InvalidRule", f"rules.{name}: known are {known}") from None
+
+
+def kind_of_job(name: str) -> Kind:
+    """Read the name of a rule that a job can have; raises errors.InvalidSpec."""
+    found = kind(name)
+    if found in OF_CLUSTER:
+        raise errors.InvalidSpec(
+            "InvalidRule", f"rules.{name}: it is about the cluster: set it for the installation"
+        )
+    return found
 
 
 def read(of: Kind, raw: Mapping[str, Any], otherwise: Rule | None) -> Rule:
@@ -199,5 +223,6 @@ _READ: Mapping[str, tuple[str, Callable[[str, Any], object]]] = {
     "unschedulable": ("unschedulable", _unschedulable),
     "window": ("window", duration),
     "minExecutions": ("least", _count),
+    "minJobs": ("least", _count),
     "counters": ("bounds", counters.read),
 }

@@ -130,6 +130,36 @@ INHIBITED_BY: Mapping[Kind, frozenset[Kind]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRule:
+    """A line in docs/reference/rules.md about a cluster as a whole; `wide` and `unseen` find it."""
+
+    holds: str
+    over: str
+    explains: str
+
+
+OF_CLUSTER: Mapping[Kind, ClusterRule] = {
+    Kind.BLIND: ClusterRule(
+        holds="we have not seen the cluster for so long, and judge no slot meanwhile; told"
+        " afterwards where nobody could tell it, because Postgres or Rollcall was away too",
+        over="we see it again",
+        explains="what is opened before that",
+    ),
+    Kind.MISSED_WIDELY: ClusterRule(
+        holds="at least `minJobs` jobs did not start, so many percent of the slots that were due"
+        " within five minutes",
+        over="fewer than half as many jobs remain",
+        explains="`late`, `cannot_start` and `missed`",
+    ),
+    Kind.CANNOT_PULL: ClusterRule(
+        holds="so many jobs cannot start for images of one registry",
+        over="fewer than half as many remain",
+        explains="`late` and `cannot_start` for an image of that registry",
+    ),
+}
+
+
 def check(facts: Facts) -> dict[Kind, Check]:
     """Answer every enabled rule."""
     return {

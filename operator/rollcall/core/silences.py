@@ -22,12 +22,12 @@ HELD_BACK = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An alert, as far as silences ask."""
+    """An alert, as far as silences ask; one of a cluster has no job."""
 
-    namespace: str
-    cronjob: str
-    labels: Mapping[str, str]
     kind: policies.Kind
+    namespace: str | None = None
+    cronjob: str | None = None
+    labels: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,11 @@ class Selector:
             self.namespace in {None, target.namespace}
             and self.cronjob in {None, target.cronjob}
             and (not self.kinds or target.kind in self.kinds)
-            and self.labels.selects(target.labels)
+            and self._selects(target.labels)
         )
+
+    def _selects(self, labels: Mapping[str, str] | None) -> bool:
+        return not self.labels.requirements if labels is None else self.labels.selects(labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollcall.core import durations, findings, reasons, slots, streaks, words
+from rollcall.core import durations, findings, images, reasons, slots, streaks, words
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts
 from rollcall.core.policies import Kind
@@ -47,7 +47,8 @@ def late(facts: Facts) -> Check:
         return NOTHING
     since = min(waiting)
     waited = durations.text(facts.now - since)
-    reason, why = _waiting_reason(facts, since)
+    reason, said = _waiting_reason(facts, since)
+    why = f": {words.cause(reason, said)}" if said is not None else ""
     return findings.by_duration(
         facts,
         Kind.LATE,
@@ -55,7 +56,7 @@ def late(facts: Facts) -> Check:
         since=since,
         reason=reason,
         message=f"the run of {words.clock(since)} has not started for {waited}{why}",
-        evidence={"slotTime": since.isoformat()},
+        evidence=_evidence(since, reason, said),
     )
 
 
@@ -83,7 +84,7 @@ def _check(facts: Facts, wait: _Wait) -> Check:
         since=wait.since,
         reason=wait.reason,
         message=f"the run of {words.clock(wait.slot_at)} has been unable to start for {age}: {why}",
-        evidence={"slotTime": wait.slot_at.isoformat()},
+        evidence=_evidence(wait.slot_at, wait.reason, wait.message),
         execution_id=wait.run.id if wait.run else None,
     )
 
@@ -120,12 +121,18 @@ def _is_refused(facts: Facts, reason: str) -> bool:
     return row is None or row.reason != reason
 
 
-def _waiting_reason(facts: Facts, since: datetime) -> tuple[str, str]:
-    """Return the reason for which the slot's run waits, and how a sentence goes on with it."""
+def _evidence(slot_at: datetime, reason: str, message: str | None) -> dict[str, str]:
+    """Return what is known of a slot that waits; a registry, where its image is not pulled."""
+    host = images.registry(message) if reason == images.UNPULLED else None
+    return {"slotTime": slot_at.isoformat()} | ({"registry": host} if host else {})
+
+
+def _waiting_reason(facts: Facts, since: datetime) -> tuple[str, str | None]:
+    """Return the reason for which the slot's run waits, and what was said of it if it has one."""
     for run in facts.open_runs:
         if run.slot_at == since and run.reason:
-            return run.reason, f": {words.cause(run.reason, run.message)}"
+            return run.reason, run.message or ""
     why = facts.obstacle
     if why and since == facts.unstarted:
-        return why.reason, f": {words.cause(why.reason, why.message)}"
-    return "NotStarted", ""
+        return why.reason, why.message
+    return "NotStarted", None

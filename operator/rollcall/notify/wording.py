@@ -40,6 +40,9 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "slow": ("was slow", "was slow"),
     "silent": ("is not heard any more", "was not heard any more"),
     "counter": ("reports odd numbers", "reported odd numbers"),
+    "blind": ("is not seen", "was not seen"),
+    "missed_widely": ("does not start many jobs", "did not start many jobs"),
+    "cannot_pull": ("cannot pull images of many jobs", "could not pull images of many jobs"),
 }
 
 # Of the last runs, one for each.
@@ -116,7 +119,7 @@ def repeats(payload: Payload) -> str | None:
 
 def facts(payload: Payload) -> dict[str, str]:
     """Return what is known, by its name, in the order in which a person asks for it."""
-    incident, job = payload["incident"], payload["cronjob"]
+    incident, job = payload["incident"], payload["cronjob"] or {}
     execution = payload.get("execution") or {}
     evidence = incident.get("evidence") or {}
     known = {
@@ -124,6 +127,7 @@ def facts(payload: Payload) -> dict[str, str]:
         "Since": _clock(incident.get("openedAt")),
         "Slot": _clock(execution.get("slotTime") or evidence.get("slotTime")),
         "Job": execution.get("jobName") or evidence.get("jobName"),
+        "Jobs": _jobs(payload),
         "Exit code": execution.get("exitCode"),
         "Owner": job.get("owner"),
         "Group": job.get("group"),
@@ -153,7 +157,7 @@ def commands(payload: Payload) -> str | None:
 
 def runbook(payload: Payload) -> str | None:
     """Return what the job calls its runbook."""
-    url = payload["cronjob"].get("runbookURL")
+    url = (payload["cronjob"] or {}).get("runbookURL")
     return str(url) if url else None
 
 
@@ -173,7 +177,18 @@ def cut(text: str, limit: int) -> str:
 
 
 def _subject(payload: Payload) -> str:
-    return f"{payload['cronjob']['namespace']}/{payload['cronjob']['name']}"
+    job = payload["cronjob"]
+    return f"{job['namespace']}/{job['name']}" if job else f"cluster {payload.get('cluster')}"
+
+
+def _jobs(payload: Payload) -> str | None:
+    """Name the jobs of what is wrong with many, those that this channel may know of."""
+    names = [f"{job['namespace']}/{job['name']}" for job in payload.get("jobs") or ()]
+    total = (payload["incident"].get("evidence") or {}).get("total")
+    if not total or has_ended(payload):
+        return None
+    more = [f"{total - len(names)} more"] if total > len(names) else []
+    return " and ".join([part for part in (", ".join(names), *more) if part])
 
 
 def _words(payload: Payload) -> str:

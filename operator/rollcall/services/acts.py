@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from rollcall.core import acts, errors, incidents, policies
-from rollcall.services import alerting, ports, timeline
+from rollcall.services import alerting, ports, timeline, wide_alerts, wide_looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +45,14 @@ class Desk:
         return step.incident
 
     async def _write(
-        self, unit: ports.Transaction, job: ports.TrackedJob, step: incidents.Step
+        self, unit: ports.Transaction, job: ports.TrackedJob | None, step: incidents.Step
     ) -> None:
-        alerts = policies.read(job.policy, self.defaults).alerts
         channels = await unit.outbox.told(step.incident.id) if step.notify else ()
+        if job is None:
+            await wide_alerts.write(unit, self.cluster, step, dict.fromkeys(channels, ()))
+            await wide_looks.look_at_troubled(unit, self.cluster)
+            return
+        alerts = policies.read(job.policy, self.defaults).alerts
         runs = await unit.ledger.recent(job.id, timeline.RECENT) if channels else ()
         await alerting.write(unit, self.cluster, job, alerts, step, channels=channels, runs=runs)
         # The look that follows brings status, reminders and what was asked for up to date.

@@ -1,8 +1,8 @@
 """Findings become incidents, and incidents messages: all in the transaction of one look."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rollcall.core import (
     executions,
@@ -12,6 +12,7 @@ from rollcall.core import (
     messages,
     policies,
     rules,
+    wide,
 )
 from rollcall.services import ports, quiet, timeline
 
@@ -39,8 +40,10 @@ class Alerting:
         quiet: quiet.Quiet,
         cluster: str,
         suppressed: Callable[[str], None],
+        wait: Callable[[], timedelta],
     ) -> None:
         self._directory = directory
+        self._wait = wait
         self._quiet = quiet
         self._cluster = cluster
         self._suppressed = suppressed
@@ -80,7 +83,7 @@ class Alerting:
                 before.get(kind),
                 found.get(kind),
                 cronjob_id=line.row.job.id,
-                inhibited_by=rules.inhibitor(kind, current, announced) if kind in current else None,
+                inhibited_by=_inhibitor(kind, line, found, current, announced),
                 silenced_by=mute.by if mute else None,
                 alerts=alerts,
                 recovered=kind not in lasting,
@@ -132,7 +135,14 @@ class Alerting:
         if step.notify and step.transition:
             channels = await self._channels(transaction, job, alerts, step)
         return await write(
-            transaction, self._cluster, job, alerts, step, channels=channels, runs=runs
+            transaction,
+            self._cluster,
+            job,
+            alerts,
+            step,
+            channels=channels,
+            runs=runs,
+            wait=self._wait() if _may_be_explained(step) else timedelta(),
         )
 
     async def _channels(
@@ -192,6 +202,7 @@ async def write(
     *,
     channels: Sequence[str],
     runs: Sequence[executions.Execution],
+    wait: timedelta = timedelta(),
 ) -> bool:
     """Write a step and, if it is to be told, its messages; says whether channels are told.
 
@@ -215,8 +226,30 @@ async def write(
         execution=_run_of(step.incident, runs),
         recent=runs,
     )
-    await transaction.outbox.enqueue(step.incident, channels, payload)
+    await transaction.outbox.enqueue(step.incident, channels, payload, wait=wait)
     return True
+
+
+def _inhibitor(
+    kind: policies.Kind,
+    line: timeline.Timeline,
+    found: Mapping[policies.Kind, findings.Finding],
+    current: Mapping[policies.Kind, policies.Severity],
+    announced: Collection[policies.Kind],
+) -> policies.Kind | None:
+    """Return what explains a problem: another one of the job, or one of the cluster."""
+    if kind not in current:
+        return None
+    before = line.incidents.get(kind)
+    now = found.get(kind) or before
+    own = rules.inhibitor(kind, current, announced)
+    return own or (wide.explains(line.of_cluster, now, before) if now else None)
+
+
+def _may_be_explained(step: incidents.Step) -> bool:
+    """Whether a cause beyond the job may be found at any moment, and is waited for a little."""
+    is_news = step.transition in {incidents.Transition.OPENED, incidents.Transition.CHANGED}
+    return is_news and step.incident.kind in wide.NOT_STARTED
 
 
 def _is_news(before: incidents.Incident | None, step: incidents.Step) -> bool:

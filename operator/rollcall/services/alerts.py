@@ -24,12 +24,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """An incident, and whose it is; `policy` is that of the job's spec, as written."""
+    """An incident, and whose it is; `policy` is that of the job's spec, as written.
+
+    One about the cluster as a whole has no job.
+    """
 
     incident: incidents.Incident
-    namespace: str
-    cronjob: str
-    policy: Mapping[str, Any]
+    namespace: str | None
+    cronjob: str | None
+    policy: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,11 +55,12 @@ class Evaluator:
         is_leaving: Callable[[str, str], bool] = lambda _namespace, _name: False,
         sight: Callable[[], blindness.Sight] = lambda: blindness.CLEAR,
         suppressed: Callable[[str], None] = lambda _why: None,
+        wait: Callable[[], timedelta] = timedelta,
     ) -> None:
         self._store = store
         self._judge = judge.Judge(store=store, evidence=evidence, cluster=cluster)
         self._alerting = alerting.Alerting(
-            directory=directory, quiet=quiet, cluster=cluster, suppressed=suppressed
+            directory=directory, quiet=quiet, cluster=cluster, suppressed=suppressed, wait=wait
         )
         self._defaults = defaults
         self._changed = changed

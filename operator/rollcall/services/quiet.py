@@ -8,7 +8,7 @@ was not.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from rollcall.core import incidents, policies, silences
+from rollcall.core import incidents, policies, silences, wide
 from rollcall.services import ports
 
 _HELD_BACK = frozenset(f"incident.{transition}" for transition in silences.HELD_BACK)
@@ -57,6 +57,18 @@ class Quiet:
             now=now,
         )
 
+    def mute_cluster(
+        self, kind: policies.Kind, in_force: Sequence[silences.Silence], now: datetime
+    ) -> silences.Mute | None:
+        """Return what keeps an alert about the cluster as a whole quiet."""
+        return silences.mute(
+            silences.Target(kind=kind),
+            silences=in_force,
+            recurring=self._recurring,
+            windows=(),
+            now=now,
+        )
+
     async def sift(
         self, transaction: ports.Transaction, claimed: Sequence[ports.Notification]
     ) -> Sequence[ports.Notification]:
@@ -73,23 +85,41 @@ class Quiet:
     ) -> dict[int, str]:
         """Find what is kept quiet now, and ask for a look at its jobs, which finds out until when.
 
-        That locks their rows before those of their incidents, as looks do.
+        That locks their rows before those of their incidents, as looks do. Causes beyond the job
+        were found since, if its message waited for that.
         """
         news = [one for one in claimed if one.type in _HELD_BACK]
         if not news:
             return {}
         in_force = await transaction.silences.in_force(self._cluster)
+        of_cluster = await transaction.cluster_incidents.current(self._cluster)
         about = await transaction.incidents.subjects_of({one.incident_id for one in news})
-        held, jobs = {}, {}
+        held: dict[int, str] = {}
+        jobs = set()
         for one in news:
             job, kind = about[one.incident_id]
-            alerts = policies.read(job.policy, self._defaults).alerts
-            mute = self.mute(job, kind, alerts, in_force, transaction.now)
-            if mute:
+            cause = wide.explained_since(of_cluster, kind, one.payload, one.created_at)
+            mute = self._mute_any(job, kind, in_force, transaction.now)
+            if cause:
+                held[one.id] = f"InhibitedBy:{cause}"
+            elif mute:
                 held[one.id] = f"SilencedBy:{mute.by}"
-                jobs[job.id] = transaction.now
-        await transaction.schedule.look_at(jobs)
+            if job and one.id in held:
+                jobs.add(job.id)
+        await transaction.schedule.look_at(dict.fromkeys(sorted(jobs), transaction.now))
         return held
+
+    def _mute_any(
+        self,
+        job: ports.TrackedJob | None,
+        kind: policies.Kind,
+        in_force: Sequence[silences.Silence],
+        now: datetime,
+    ) -> silences.Mute | None:
+        if job is None:
+            return self.mute_cluster(kind, in_force, now)
+        alerts = policies.read(job.policy, self._defaults).alerts
+        return self.mute(job, kind, alerts, in_force, now)
 
     async def _unheard(
         self, transaction: ports.Transaction, claimed: Sequence[ports.Notification]

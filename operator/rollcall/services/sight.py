@@ -65,6 +65,7 @@ class Sight:
         self._caught_up_at: datetime | None = None  # end of the list after the last gap
         self._listing = asyncio.Lock()
         self._answers = False  # whether the API server answered last
+        self._error: str | None = None  # of the last look
         self._is_dim = True  # an earlier process may have left it so
         self._seen = blindness.CLEAR
         self.observed_through: datetime | None = None
@@ -84,6 +85,10 @@ class Sight:
         is_of_the_list = self._caught_up_at is not None and oldest <= self._caught_up_at
         return not is_of_the_list and now - oldest <= WRITTEN_WITHIN
 
+    def why_blind(self) -> str | None:
+        """Say what keeps us from seeing, None if nothing is known."""
+        return self._error
+
     async def run(self) -> None:
         """Look, and list everything now and then, until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -95,7 +100,8 @@ class Sight:
         try:
             await self.look()
         except errors.RollcallError as error:
-            logger.warning("the cluster cannot be seen", extra={"error": str(error)})
+            self._error = str(error)
+            logger.warning("the cluster cannot be seen", extra={"error": self._error})
             await self._despair()
 
     async def look(self) -> None:
@@ -111,6 +117,7 @@ class Sight:
             asked_at = self._caught_up_at = self._clock()
             began = await self._store.run(lambda tx: self._catch_up(tx, last))
         self._looked_at, self.observed_through = asked_at, began
+        self._error = None
 
     async def relist(self) -> None:
         """List everything again if it is time to; looking goes on meanwhile."""

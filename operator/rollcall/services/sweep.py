@@ -35,6 +35,19 @@ class Looks(Protocol):
         """Look again later."""
 
 
+class Beyond(Protocol):
+    """Who looks for what is wrong with the cluster as a whole."""
+
+    async def look_if_due(self) -> None:
+        """Look every few seconds, also while nothing is seen."""
+
+    def expect(self, due: int) -> None:
+        """Hear how many jobs are looked at next."""
+
+    async def gathered(self, *, is_more: bool) -> None:
+        """Hear that they were looked at, and whether more are due already."""
+
+
 class Sweep:
     """Looks at due jobs while we see; `swept_at` is the end of the last sweep that went through."""
 
@@ -43,12 +56,14 @@ class Sweep:
         *,
         store: ports.Store,
         evaluator: Looks,
+        beyond: Beyond,
         cluster: str,
         is_clear: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._evaluator = evaluator
+        self._beyond = beyond
         self._cluster = cluster
         self._is_clear = is_clear
         self._clock = clock
@@ -66,14 +81,18 @@ class Sweep:
 
     async def sweep(self) -> bool:
         """Look at what is due now, unless we are blind; says whether more may be due already."""
+        await self._beyond.look_if_due()
         if not self._is_clear():
             return False
         due = await self._store.run(lambda tx: tx.schedule.due(self._cluster, AT_ONCE))
+        self._beyond.expect(len(due))
         is_fine = True
         for start in range(0, len(due), TOGETHER):
             is_fine &= await self._look_at(due[start : start + TOGETHER])
+        is_more = len(due) == AT_ONCE and is_fine
+        await self._beyond.gathered(is_more=is_more)
         self.swept_at = self._clock()
-        return len(due) == AT_ONCE and is_fine
+        return is_more
 
     async def _look_at(self, cronjob_ids: Sequence[UUID]) -> bool:
         try:

@@ -34,6 +34,7 @@ class Timeline:
 
     row: ports.JobRow
     recent: Sequence[executions.Execution]
+    of_cluster: Mapping[policies.Kind, incidents.Incident]  # about the cluster as a whole
     incidents: Mapping[policies.Kind, incidents.Incident]  # the open and the dismissed ones
     silences: Sequence[silences.Silence]  # of the cluster, in force
     sight: blindness.Sight
@@ -90,6 +91,7 @@ async def load(
     since = {job.id: job.created_at for job in jobs}
     revisions = await transaction.history.revisions_of(since)
     current = await transaction.incidents.current_of_all([job.id for job in jobs])
+    of_cluster = await transaction.cluster_incidents.current(jobs[0].cluster)
     in_force = await transaction.silences.in_force(jobs[0].cluster)
     return [
         await _timeline(
@@ -99,6 +101,7 @@ async def load(
             recent=recent[row.job.id],
             revisions=revisions[row.job.id],
             current=current[row.job.id],
+            of_cluster=of_cluster,
             in_force=in_force,
         )
         for row in rows
@@ -113,6 +116,7 @@ async def _timeline(
     recent: Sequence[executions.Execution],
     revisions: Sequence[slots.Revision],
     current: Mapping[policies.Kind, incidents.Incident],
+    of_cluster: Mapping[policies.Kind, incidents.Incident],
     in_force: Sequence[silences.Silence],
 ) -> Timeline:
     now, since = transaction.now, judged_through(row)
@@ -125,6 +129,7 @@ async def _timeline(
         row=row,
         recent=recent,
         incidents=current,
+        of_cluster=of_cluster,
         silences=in_force,
         sight=sight,
         revisions=revisions,

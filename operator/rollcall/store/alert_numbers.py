@@ -46,7 +46,7 @@ class AlertNumbers:
 
     async def of(self, choice: alerts.Choice) -> alert_numbers.Numbers:
         """Count the chosen alerts, their steps and their messages."""
-        chosen = sa.select(_rows.c.id).join(_jobs, _jobs.c.id == _rows.c.cronjob_id)
+        chosen = sa.select(_rows.c.id).outerjoin(_jobs, _jobs.c.id == _rows.c.cronjob_id)
         chosen = chosen.where(*conditions(choice)).correlate(None)
         quiet = await self._steps(chosen)
         told = quiet.pop("", 0)

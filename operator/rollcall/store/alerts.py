@@ -20,8 +20,11 @@ _sent = models.table(models.Notification)
 # Built once: building a statement costs more than running it.
 _LISTED = sa.select(
     _rows, _jobs.c.namespace, _jobs.c.name.label("cronjob_name"), _jobs.c.policy
-).join(_jobs, _jobs.c.id == _rows.c.cronjob_id)
-_BY_ID = _LISTED.where(_jobs.c.cluster == sa.bindparam("cluster"), _rows.c.id == sa.bindparam("id"))
+).outerjoin(_jobs, _jobs.c.id == _rows.c.cronjob_id)
+_BY_ID = _LISTED.where(
+    sa.or_(_jobs.c.cluster == sa.bindparam("cluster"), _rows.c.cluster == sa.bindparam("cluster")),
+    _rows.c.id == sa.bindparam("id"),
+)
 _STEPS_OF = (
     sa.select(_steps).where(_steps.c.incident_id == sa.bindparam("id")).order_by(_steps.c.version)
 )
@@ -62,8 +65,10 @@ class Alerts:
 
 
 def conditions(choice: alerts.Choice) -> list[sa.ColumnElement[bool]]:
-    """Return what is true of the chosen incidents and their jobs."""
+    """Return what is true of the chosen incidents and their jobs, which some do not have."""
     found = pages.of_jobs(choice.cluster, choice.namespace, choice.cronjob)
+    if choice.namespace is None and choice.cronjob is None:
+        found = [sa.or_(*found, _rows.c.cluster == choice.cluster)]
     if choice.kinds:
         found.append(_rows.c.kind.in_(sorted(choice.kinds)))
     if choice.severities:

@@ -27,6 +27,7 @@ from rollcall.store import (
     attempts,
     audit,
     beats,
+    cluster_incidents,
     connections,
     events,
     failures,
@@ -83,6 +84,7 @@ class Transaction:
     events: ports.Events
     gaps: ports.Gaps
     incidents: ports.Incidents
+    cluster_incidents: ports.ClusterIncidents
     outbox: ports.Outbox
     silences: ports.Silences
     sight: ports.Sight
@@ -211,6 +213,7 @@ class Database:
             events=events.Events(connection, now, self.partitions),
             gaps=gaps.Gaps(connection),
             incidents=incidents.Incidents(connection),
+            cluster_incidents=cluster_incidents.ClusterIncidents(connection),
             outbox=outbox.Outbox(connection, now),
             silences=silencing.Silences(connection, now),
             sight=sight.Sight(connection, now),

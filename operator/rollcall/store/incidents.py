@@ -19,6 +19,7 @@ from rollcall.core import incidents, policies
 from rollcall.services import ports
 from rollcall.store import models, registry
 
+_clusters = models.table(models.Cluster)
 _jobs = models.table(models.CronJob)
 _incidents = models.table(models.Incident)
 _transitions = models.table(models.IncidentTransition)
@@ -46,9 +47,20 @@ _LOCK_JOB_OF = (
     )
     .with_for_update(key_share=True)
 )
+# The row that looks at a cluster as a whole lock.
+_LOCK_CLUSTER_OF = (
+    sa.select(_clusters.c.cluster)
+    .where(
+        _clusters.c.cluster
+        == sa.select(_incidents.c.cluster)
+        .where(_incidents.c.id == sa.bindparam("id"), _incidents.c.cluster == sa.bindparam("of"))
+        .scalar_subquery(),
+    )
+    .with_for_update(key_share=True)
+)
 _SUBJECTS = (
     sa.select(_incidents.c.id.label("incident_id"), _incidents.c.kind, _jobs)
-    .join(_jobs, _jobs.c.id == _incidents.c.cronjob_id)
+    .outerjoin(_jobs, _jobs.c.id == _incidents.c.cronjob_id)
     .where(_incidents.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
 )
 _FOLLOWED = (
@@ -74,28 +86,38 @@ class Incidents:
             one: {} for one in cronjob_ids
         }
         for incident in await _read(self.connection, cronjob_ids):
-            found[incident.cronjob_id][incident.kind] = incident
+            if incident.cronjob_id:
+                found[incident.cronjob_id][incident.kind] = incident
         return found
 
     async def lock(
         self, cluster: str, incident_id: UUID
-    ) -> tuple[ports.TrackedJob, incidents.Incident] | None:
-        """Return one and its job, locked against looks and acts until the transaction ends."""
+    ) -> tuple[ports.TrackedJob | None, incidents.Incident] | None:
+        """Return one and its job, locked against looks and acts until the transaction ends.
+
+        One about the cluster as a whole has no job: its cluster's row is locked.
+        """
         key = {"id": incident_id}
         jobs = await self.connection.execute(_LOCK_JOB_OF, key | {"cluster": cluster})
         job = jobs.one_or_none()
         if job is None:
-            return None
+            of = await self.connection.execute(_LOCK_CLUSTER_OF, key | {"of": cluster})
+            if of.one_or_none() is None:
+                return None
         row = (await self.connection.execute(_BY_ID, key)).one_or_none()
-        return (registry.job_row(job).job, incident_of(row)) if row else None
+        return (registry.job_row(job).job if job else None, incident_of(row)) if row else None
 
     async def subjects_of(
         self, incident_ids: Collection[UUID]
-    ) -> Mapping[UUID, tuple[ports.TrackedJob, policies.Kind]]:
-        """Return of each incident whose it is, and its kind."""
+    ) -> Mapping[UUID, tuple[ports.TrackedJob | None, policies.Kind]]:
+        """Return of each incident whose it is, None for the cluster's own, and its kind."""
         rows = await self.connection.execute(_SUBJECTS, {"ids": sorted(incident_ids)})
         return {
-            row.incident_id: (registry.job_row(row).job, policies.Kind(row.kind)) for row in rows
+            row.incident_id: (
+                registry.job_row(row).job if row.id else None,
+                policies.Kind(row.kind),
+            )
+            for row in rows
         }
 
     async def save(self, step: incidents.Step, *, at: datetime) -> bool:
@@ -135,6 +157,7 @@ def _opening(incident: incidents.Incident) -> sa.Executable:
         .values(
             id=incident.id,
             cronjob_id=incident.cronjob_id,
+            cluster=incident.cluster,
             kind=incident.kind.value,
             opened_at=incident.opened_at,
             **_columns(incident),
@@ -209,6 +232,7 @@ def incident_of(row: sa.Row[Any]) -> incidents.Incident:
     return incidents.Incident(
         id=row.id,
         cronjob_id=row.cronjob_id,
+        cluster=row.cluster,
         kind=policies.Kind(row.kind),
         severity=policies.Severity(row.severity),
         reason=row.reason,

@@ -45,6 +45,27 @@ _NEWEST_STARTED = (
     .order_by(_jobs.c.last_schedule_at.desc().nulls_last())
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
+_STARTED_BETWEEN = (
+    sa.select(sa.func.count())
+    .join_from(_rows, _jobs, _jobs.c.id == _rows.c.cronjob_id)
+    .where(
+        _jobs.c.cluster == sa.bindparam("cluster"),
+        _rows.c.slot_at > sa.bindparam("after"),
+        _rows.c.slot_at <= sa.bindparam("until"),
+        _rows.c.trigger == executions.Trigger.SCHEDULE.value,
+        _rows.c.status.not_in([executions.Status.MISSED.value, executions.Status.PENDING.value]),
+    )
+)
+_DUE_BETWEEN = (
+    sa.select(sa.func.count())
+    .select_from(_jobs)
+    .where(
+        _jobs.c.cluster == sa.bindparam("cluster"),
+        _jobs.c.deleted_at.is_(None),
+        _jobs.c.next_slot_at > sa.bindparam("after"),
+        _jobs.c.next_slot_at <= sa.bindparam("until"),
+    )
+)
 
 
 @dataclass(slots=True)
@@ -60,6 +81,18 @@ class Neighbours:
         parameters = {"cronjob_id": cronjob_id, "at": at, "limit": limit}
         rows = await self.connection.execute(_RUNS_BEFORE, parameters)
         return [run_rows.execution_of(row) for row in rows]
+
+    async def started_between(self, cluster: str, after: datetime, until: datetime) -> int:
+        """Count the slots of that time that were not in vain, those skipped among them."""
+        given = {"cluster": cluster, "after": after, "until": until}
+        count: int = (await self.connection.execute(_STARTED_BETWEEN, given)).scalar_one()
+        return count
+
+    async def due_between(self, cluster: str, after: datetime, until: datetime) -> int:
+        """Count the jobs whose next slot, as the last look had it, fell due in that time."""
+        given = {"cluster": cluster, "after": after, "until": until}
+        count: int = (await self.connection.execute(_DUE_BETWEEN, given)).scalar_one()
+        return count
 
     async def newest_started(self, cluster: str, limit: int) -> Sequence[ports.Started]:
         """Return the active jobs of the cluster that started last, newest first."""

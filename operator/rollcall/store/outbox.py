@@ -42,12 +42,17 @@ class Outbox:
     now: datetime
 
     async def enqueue(
-        self, incident: incidents.Incident, channels: Sequence[str], payload: Mapping[str, Any]
+        self,
+        incident: incidents.Incident,
+        channels: Sequence[str],
+        payload: Mapping[str, Any],
+        *,
+        wait: timedelta = timedelta(),
     ) -> None:
-        """Add one row per channel; repeating it adds nothing."""
+        """Add one row per channel, due after that wait; repeating it adds nothing."""
         if not channels:
             return
-        cluster = await self._cluster_of(incident.cronjob_id)
+        cluster = incident.cluster or await self._cluster_of(incident.cronjob_id)
         rows = [
             {
                 "incident_id": incident.id,
@@ -57,7 +62,7 @@ class Outbox:
                 "type": payload["type"],
                 "payload": dict(payload),
                 "created_at": self.now,
-                "next_at": self.now,
+                "next_at": self.now + wait,
             }
             for channel in sorted(set(channels))
         ]
@@ -143,7 +148,12 @@ class Outbox:
         rows = await self.connection.execute(_UNHEARD, {"ids": sorted(incident_ids)})
         return {(row.incident_id, row.channel) for row in rows}
 
-    async def _cluster_of(self, cronjob_id: UUID) -> str:
+    async def release(self, cluster: str, wait: timedelta) -> None:
+        """Let go at once what was written to wait so long and was not tried yet."""
+        given = {"of": cluster, "now": self.now, "wait": wait}
+        await self.connection.execute(_RELEASE, given)
+
+    async def _cluster_of(self, cronjob_id: UUID | None) -> str:
         query = sa.select(_jobs.c.cluster).where(_jobs.c.id == cronjob_id)
         cluster: str | None = (await self.connection.execute(query)).scalar_one_or_none()
         if cluster is None:
@@ -188,6 +198,18 @@ _SUPPRESS = (
     .where(_rows.c.id == sa.bindparam("row_id"), _IS_PENDING)
     .values(status=SUPPRESSED, holder=None, suppressed_by=sa.bindparam("why"))
     .returning(_rows.c.incident_id)
+)
+# A row that was put off after a try is due at another time than it was written with.
+_RELEASE = (
+    sa.update(_rows)
+    .where(
+        _rows.c.cluster == sa.bindparam("of"),
+        _IS_PENDING,
+        _rows.c.holder.is_(None),
+        _rows.c.next_at > sa.bindparam("now"),
+        _rows.c.next_at == _rows.c.created_at + sa.bindparam("wait", type_=sa.Interval),
+    )
+    .values(next_at=sa.bindparam("now"))
 )
 _IDS = sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid)))
 _is_heard = (

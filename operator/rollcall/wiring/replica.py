@@ -35,6 +35,8 @@ from rollcall.services import (
     sight,
     sweep,
     upkeep,
+    wide,
+    wide_looks,
     writer,
 )
 from rollcall.store import engine, housekeeping
@@ -161,6 +163,19 @@ class Replica:
             clock=clock.now,
             changed=self._changed,
         )
+        self.wide = wide.Wide(
+            store=self.store,
+            looks=wide_looks.Looks(
+                directory=self.channels,
+                quiet=self.quiet,
+                cluster=settings.cluster,
+                defaults=settings.defaults,
+            ),
+            eyes=self.sight,
+            cluster=settings.cluster,
+            clock=clock.now,
+            wake=self.deliver.wake,
+        )
         self.evaluator = evaluate.Evaluator(
             store=self.store,
             evidence=reads,
@@ -173,6 +188,7 @@ class Replica:
             is_leaving=self._is_leaving,
             sight=self.sight.seen,
             suppressed=self.metrics.kept_quiet,
+            wait=self.wide.wait,
         )
         self.event_collector = event_collector.EventCollector(store=self.store, evidence=reads)
         self.observer = writer.Writer(
@@ -188,6 +204,7 @@ class Replica:
         self.sweep = sweep.Sweep(
             store=self.store,
             evaluator=self.evaluator,
+            beyond=self.wide,
             cluster=settings.cluster,
             is_clear=self.sight.is_clear,
             clock=clock.now,

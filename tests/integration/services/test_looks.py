@@ -150,6 +150,19 @@ async def test_jobs_for_which_the_cluster_is_to_be_read_are_left_to_a_look_of_th
     assert after[story.job.name].state.last_schedule_at == SLOT_AT
 
 
+class Nobody:
+    """Who looks for no causes beyond jobs."""
+
+    async def look_if_due(self) -> None:
+        pass
+
+    def expect(self, due: int) -> None:
+        pass
+
+    async def gathered(self, *, is_more: bool) -> None:
+        pass
+
+
 async def test_a_job_that_cannot_be_looked_at_costs_the_others_nothing(story: Story) -> None:
     story.clock.set(SLOT_AT - 5 * MINUTE)
     await story.begin()
@@ -160,6 +173,7 @@ async def test_a_job_that_cannot_be_looked_at_costs_the_others_nothing(story: St
     await sweep.Sweep(
         store=story.store,
         evaluator=story.evaluator,
+        beyond=Nobody(),
         cluster=builders.CLUSTER,
         is_clear=lambda: True,
         clock=story.clock,

@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+import pytest
 import sqlalchemy as sa
 
-from rollcall.core import incident_steps, incidents, policies
+from rollcall.core import errors, incident_steps, incidents, policies
 from rollcall.core.incidents import Transition
 from rollcall.core.policies import Kind, Severity
 from rollcall.store import engine
@@ -86,10 +88,23 @@ async def test_a_change_without_a_transition_leaves_no_step(store: engine.Databa
 
 
 async def test_kinds_are_open_side_by_side(store: engine.Database) -> None:
-    steps = [builders.step(JOB, kind=kind) for kind in policies.Kind]
+    kinds = set(policies.Kind) - policies.OF_CLUSTER
+    steps = [builders.step(JOB, kind=kind) for kind in kinds]
 
     assert await save(store, *steps) == [True] * len(steps)
-    assert set(await open_of(store)) == set(policies.Kind)
+    assert set(await open_of(store)) == kinds
+
+
+async def test_a_kind_of_the_cluster_has_no_job_and_a_job_none_of_the_cluster(
+    store: engine.Database,
+) -> None:
+    wrong = builders.step(JOB, kind=Kind.BLIND)
+    with pytest.raises(errors.Unstorable, match="incidents_owner_check"):
+        await save(store, wrong)
+    whole = replace(wrong.incident, cronjob_id=None, cluster=builders.CLUSTER)
+    right = replace(wrong, incident=whole)
+    again = replace(wrong, incident=replace(whole, id=UUID(int=7)))
+    assert await save(store, right, again) == [True, False]
 
 
 async def test_of_two_that_open_one_incident_at_once_one_is_told_no(

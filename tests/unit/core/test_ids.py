@@ -31,7 +31,7 @@ def test_the_same_input_has_the_same_id_and_another_one_another(at: datetime) ->
 
 def test_incidents_differ_by_kind_and_time() -> None:
     made = {
-        ids.incident_id(cronjob_id=CRONJOB, kind=kind, opened_at=builders.SLOT_AT + later)
+        ids.incident_id(of=CRONJOB, kind=kind, opened_at=builders.SLOT_AT + later)
         for kind in ("late", "missed")
         for later in (timedelta(), timedelta(microseconds=1))
     }

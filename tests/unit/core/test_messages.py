@@ -4,8 +4,9 @@ from datetime import timedelta, timezone
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import acts, incidents, messages, reasons
+from rollcall.core import acts, hints, incidents, messages, reasons
 from rollcall.core.executions import Execution, Status, Trigger
+from rollcall.core.policies import Kind
 from support import builders
 
 SUBJECT = messages.Subject(namespace="shop", name="report", uid="u", group="billing")
@@ -64,6 +65,7 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
             "exitCode": 3,
             "message": None,
         },
+        "jobs": [],
         "lastRuns": [],
         "advice": reasons.REASONS["Error"].action,
         "commands": [
@@ -156,3 +158,26 @@ def test_a_trial_says_that_nothing_is_wrong_and_can_be_ended() -> None:
     assert ended["type"] == "incident.resolved"
     assert ended["incident"]["resolvedAt"] == "2026-03-02T12:00:01.000Z"
     assert ended["incident"]["id"] == opened["incident"]["id"]
+
+
+def test_what_is_about_the_cluster_names_no_job_but_those_that_the_reader_may_know() -> None:
+    evidence = {"total": 30, "mostly": "ControllerDown", "jobs": ["secret/one"]}
+    step = builders.step(kind=Kind.MISSED_WIDELY, evidence=evidence, reason="ManyNotStarted")
+    jobs = [f"shop/job-{number:02}" for number in range(30)]
+    opened = incidents.Transition.OPENED
+    said = messages.of_cluster(
+        step.incident, opened, at=builders.SLOT_AT, cluster="prod", jobs=jobs
+    )
+    assert said["cronjob"] is None
+    assert said["jobs"][0] == {"namespace": "shop", "name": "job-00"}
+    assert len(said["jobs"]) == messages.MOST_JOBS
+    assert said["incident"]["evidence"] == {"total": 30, "mostly": "ControllerDown"}
+    assert said["advice"] == reasons.REASONS["ControllerDown"].action
+    assert said["commands"][0] == "kubectl get trackedcronjobs -A"
+
+
+def test_of_blindness_the_api_server_is_asked_and_of_what_is_over_nobody() -> None:
+    step = builders.step(kind=Kind.BLIND)
+    assert hints.commands_of_cluster(step.incident) == ["kubectl get --raw '/readyz?verbose'"]
+    over = builders.step(incident=step.incident, recovered=True).incident
+    assert hints.commands_of_cluster(over) == []

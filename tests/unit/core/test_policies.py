@@ -160,3 +160,17 @@ def test_the_heartbeat_is_that_of_the_spec() -> None:
     assert policies.read({}, BUILT_IN).heartbeat == timedelta(seconds=15)
     own = {"tracking": {"heartbeatInterval": "1m30s"}}
     assert policies.read(own, BUILT_IN).heartbeat == timedelta(seconds=90)
+
+
+def test_a_job_has_no_rules_about_the_cluster_and_the_installation_has() -> None:
+    rules = policies.defaults({"missed_widely": {"warning": 5, "minJobs": 3}}).rules
+    assert rules[Kind.MISSED_WIDELY].thresholds == {Severity.WARNING: 5}
+    assert rules[Kind.MISSED_WIDELY].least == 3
+    with pytest.raises(errors.InvalidSpec, match="it is about the cluster"):
+        policies.read({"rules": {"blind": {"critical": "5m"}}}, policies.defaults())
+
+
+def test_people_are_told_of_the_cluster_as_the_installation_says() -> None:
+    installation = policies.defaults(cooldown=timedelta(hours=2))
+    alerts = policies.of_cluster(installation)
+    assert (alerts.channels, alerts.cooldown) == (None, timedelta(hours=2))

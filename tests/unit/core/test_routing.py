@@ -91,3 +91,15 @@ def test_each_wanted_channel_that_cannot_be_used_is_named() -> None:
         "AlertChannel c does not exist",
     ]
     assert routing.refused(channels, subject()) == []
+
+
+def test_what_is_true_of_all_jobs_is_told_whichever_of_them_a_channel_selects() -> None:
+    channels = [
+        Channel(name="gold", cronjobs=routing.read_selector({"matchLabels": {"tier": "gold"}})),
+        Channel(name="off", suspended=True),
+        Channel(name="missed", kinds=frozenset({Kind.MISSED})),
+        Channel(name="infos", severities=frozenset({Severity.INFO})),
+        Channel(name="all"),
+    ]
+    told = routing.select_all(channels, kind=Kind.BLIND, severity=Severity.CRITICAL)
+    assert told == ["all", "gold"]

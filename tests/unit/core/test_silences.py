@@ -128,3 +128,21 @@ def test_a_window_of_the_installation_that_cannot_be_is_refused(
 
 def test_a_silence_has_a_name_in_the_audit_log() -> None:
     assert silences.target(UUID(int=1)) == f"silence/{UUID(int=1)}"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "selects"),
+    [
+        ({}, True),
+        ({"kinds": ["missed_widely"]}, True),
+        ({"kinds": ["missed"]}, False),
+        ({"namespace": "shop"}, False),
+        ({"cronjob": "report"}, False),
+        ({"labels": {"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}}, False),
+    ],
+)
+def test_what_is_about_the_cluster_is_selected_by_what_names_no_jobs(
+    chosen: dict[str, Any], selects: bool
+) -> None:
+    target = silences.Target(kind=Kind.MISSED_WIDELY)
+    assert silences.read_selector(chosen, "selector").selects(target) is selects

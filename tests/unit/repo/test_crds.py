@@ -85,7 +85,7 @@ def test_columns_and_selectors_look_at_fields_of_the_schema(plural: str) -> None
 
 def test_rules_are_the_kinds_and_thresholds_that_exist() -> None:
     rules = definitions.part("trackedcronjobs", "spec", "rules")["properties"]
-    assert rules.keys() == set(policies.Kind)
+    assert rules.keys() == set(policies.Kind) - policies.OF_CLUSTER
     for kind, rule in rules.items():
         more = rule_specs.MORE.get(policies.Kind(kind), frozenset())
         assert rule["properties"].keys() == {"enabled", *policies.Severity} | more, kind

@@ -23,6 +23,7 @@ class World:
         self.asked = 0
         self.are_due = [FIRST, SECOND, THIRD]
         self.looked: list[UUID] = []
+        self.beyond: list[str] = []
         self.together: list[list[UUID]] = []
         self.ask_the_cluster: set[UUID] = set()
         self.postponed: dict[UUID, timedelta] = {}
@@ -33,6 +34,7 @@ class World:
         self.sweep = sweep.Sweep(
             store=self,  # type: ignore[arg-type]  # only run is asked of it
             evaluator=self,
+            beyond=self,
             cluster="test",
             is_clear=lambda: self.clear,
             clock=self.clock,
@@ -62,6 +64,15 @@ class World:
         if cronjob_id in self.faults:
             raise self.faults[cronjob_id]
 
+    async def look_if_due(self) -> None:
+        self.beyond.append("look")
+
+    def expect(self, due: int) -> None:
+        self.beyond.append(f"expect {due}")
+
+    async def gathered(self, *, is_more: bool) -> None:
+        self.beyond.append(f"gathered {len(self.looked)}, more: {is_more}")
+
     async def postpone(self, cronjob_id: UUID, by: timedelta) -> None:
         if self.store_away:
             raise errors.StoreUnavailable("no answer")
@@ -73,6 +84,19 @@ async def test_everything_that_is_due_is_looked_at_once() -> None:
     await world.sweep.sweep()
     assert sorted(world.looked) == [FIRST, SECOND, THIRD]
     assert world.sweep.swept_at == world.clock()
+
+
+async def test_causes_beyond_them_are_looked_for_before_and_after() -> None:
+    world = World()
+    await world.sweep.sweep()
+    assert world.beyond == ["look", "expect 3", "gathered 3, more: False"]
+
+
+async def test_while_nothing_is_seen_the_cluster_is_looked_at_all_the_same() -> None:
+    world = World()
+    world.clear = False
+    await world.sweep.sweep()
+    assert world.beyond == ["look"]
 
 
 async def test_jobs_that_are_due_together_are_looked_at_together() -> None:

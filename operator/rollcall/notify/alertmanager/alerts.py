@@ -29,13 +29,13 @@ def render(payload: wording.Payload, now: datetime) -> dict[str, Any]:
 
 
 def _labels(payload: wording.Payload) -> dict[str, str]:
-    incident, job = payload["incident"], payload["cronjob"]
+    incident, job = payload["incident"], payload["cronjob"] or {}
     kind = str(incident["kind"])
     labels = {
         "alertname": "Rollcall" + "".join(word.capitalize() for word in kind.split("_")),
         "cluster": payload.get("cluster"),
-        "namespace": job["namespace"],
-        "cronjob": job["name"],
+        "namespace": job.get("namespace"),
+        "cronjob": job.get("name"),
         "kind": kind,
         "severity": incident["severity"],
         "group": job.get("group"),
@@ -53,6 +53,7 @@ def _annotations(payload: wording.Payload) -> dict[str, str]:
         "reason": incident.get("reason"),
         "slot": facts.get("Slot"),
         "job": facts.get("Job"),
+        "jobs": facts.get("Jobs"),
         "exit_code": facts.get("Exit code"),
         "last_runs": facts.get("Last runs"),
         "output": wording.output(payload),

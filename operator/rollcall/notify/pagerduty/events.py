@@ -50,14 +50,15 @@ def render(payload: wording.Payload, *, routing_key: str) -> dict[str, Any]:
 
 def _payload(payload: wording.Payload) -> dict[str, Any]:
     incident, job = payload["incident"], payload["cronjob"]
+    cluster = str(payload.get("cluster"))
     about = f"{wording.problem(payload)}: {wording.story(payload)}"
     return {
         "summary": wording.cut(about, LONGEST_SUMMARY),
-        "source": f"{payload.get('cluster')}/{job['namespace']}/{job['name']}",
+        "source": f"{cluster}/{job['namespace']}/{job['name']}" if job else cluster,
         "severity": SEVERITIES.get(str(incident["severity"]), "error"),
         "timestamp": incident["openedAt"],
-        "component": str(job["name"]),
-        "group": str(job.get("group") or job["namespace"]),
+        "component": str(job["name"]) if job else cluster,
+        "group": str(job.get("group") or job["namespace"]) if job else cluster,
         "class": str(incident["kind"]),
         "custom_details": _details(payload),
     }

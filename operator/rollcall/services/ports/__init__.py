@@ -5,6 +5,7 @@ from rollcall.services.ports.cluster import Evidence
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.store import (
+    ClusterIncidents,
     Housekeeping,
     Incidents,
     Outbox,
@@ -32,6 +33,7 @@ from rollcall.services.ports.values import (
     Story,
     Summary,
     TrackedJob,
+    Trouble,
 )
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Attempts",
     "Audit",
     "AuditEntry",
+    "ClusterIncidents",
     "DeadLetter",
     "DeadLetters",
     "Delivery",
@@ -75,5 +78,6 @@ __all__ = [
     "Summary",
     "TrackedJob",
     "Transaction",
+    "Trouble",
     "Windows",
 ]

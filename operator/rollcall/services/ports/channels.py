@@ -23,6 +23,11 @@ class Directory(Protocol):
     ) -> Sequence[str]:
         """Return the names of the channels that are told."""
 
+    def channels_of_cluster(
+        self, *, kind: policies.Kind, severity: policies.Severity
+    ) -> Sequence[str]:
+        """Return the names of the channels that are told of what is true of all jobs."""
+
     def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return a job's labels; none for one that was not seen yet."""
 

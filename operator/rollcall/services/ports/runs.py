@@ -75,6 +75,12 @@ class Neighbours(Protocol):
     ) -> Sequence[executions.Execution]:
         """Return the newest executions that had a Job, with a slot at or before `at`."""
 
+    async def started_between(self, cluster: str, after: datetime, until: datetime) -> int:
+        """Count the slots of that time that were not in vain, those skipped among them."""
+
+    async def due_between(self, cluster: str, after: datetime, until: datetime) -> int:
+        """Count the jobs whose next slot, as the last look had it, fell due in that time."""
+
     async def newest_started(self, cluster: str, limit: int) -> Sequence[Started]:
         """Return the active jobs of the cluster that started last, newest first."""
 

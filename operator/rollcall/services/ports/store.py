@@ -22,6 +22,7 @@ from rollcall.services.ports.values import (
     Repetition,
     Summary,
     TrackedJob,
+    Trouble,
 )
 
 T = TypeVar("T")
@@ -109,13 +110,16 @@ class Incidents(Protocol):
 
     async def lock(
         self, cluster: str, incident_id: UUID
-    ) -> tuple[TrackedJob, incidents.Incident] | None:
-        """Return one and its job, locked against looks and acts until the transaction ends."""
+    ) -> tuple[TrackedJob | None, incidents.Incident] | None:
+        """Return one and its job, locked against looks and acts until the transaction ends.
+
+        One about the cluster as a whole has no job: its cluster's row is locked.
+        """
 
     async def subjects_of(
         self, incident_ids: Collection[UUID]
-    ) -> Mapping[UUID, tuple[TrackedJob, policies.Kind]]:
-        """Return of each incident whose it is, and its kind."""
+    ) -> Mapping[UUID, tuple[TrackedJob | None, policies.Kind]]:
+        """Return of each incident whose it is, None for the cluster's own, and its kind."""
 
     async def save(self, step: incidents.Step, *, at: datetime) -> bool:
         """Write the incident and its transition with the reason for telling or not.
@@ -124,13 +128,37 @@ class Incidents(Protocol):
         """
 
 
+class ClusterIncidents(Protocol):
+    """Incidents about a cluster as a whole, and those of its jobs that tell of one."""
+
+    async def lock(self, cluster: str) -> datetime | None:
+        """Lock the cluster against looks at it and acts, and return until when it was seen."""
+
+    async def current(self, cluster: str) -> Mapping[policies.Kind, incidents.Incident]:
+        """Return the open and dismissed incidents about a cluster as a whole."""
+
+    async def last_opened(self, cluster: str, kind: policies.Kind) -> datetime | None:
+        """Return when the newest incident of a kind about a cluster was opened."""
+
+    async def troubled(self, cluster: str, kinds: Collection[policies.Kind]) -> Sequence[Trouble]:
+        """Return the open incidents of these kinds that jobs of the cluster have."""
+
+
 class Outbox(Protocol):
     """Notifications that are to be sent."""
 
     async def enqueue(
-        self, incident: incidents.Incident, channels: Sequence[str], payload: Mapping[str, Any]
+        self,
+        incident: incidents.Incident,
+        channels: Sequence[str],
+        payload: Mapping[str, Any],
+        *,
+        wait: timedelta = timedelta(),
     ) -> None:
-        """Add one row per channel; repeating it adds nothing."""
+        """Add one row per channel, due after that wait; repeating it adds nothing."""
+
+    async def release(self, cluster: str, wait: timedelta) -> None:
+        """Let go at once what was written to wait so long and was not tried yet."""
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
         """Return the channels that have or will have heard of this incident."""
@@ -187,6 +215,7 @@ class Transaction(Protocol):
     events: Events
     gaps: Gaps
     incidents: Incidents
+    cluster_incidents: ClusterIncidents
     outbox: Outbox
     silences: Silences
     sight: Sight

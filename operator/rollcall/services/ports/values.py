@@ -11,6 +11,7 @@ from rollcall.core import dead_letters, executions, slots, windows
 # By name: fields of the same name as their module would hide it in their own class.
 from rollcall.core.health import Health
 from rollcall.core.incidents import Incident
+from rollcall.core.policies import Kind
 from rollcall.core.silences import Silence
 
 SlotKey = tuple[UUID, datetime]  # of which cronjob, when
@@ -144,6 +145,17 @@ class Repetition:
     incident: Incident
     channel: str
     payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """An open incident of a job, as far as it tells of causes beyond that job."""
+
+    job: TrackedJob
+    kind: Kind
+    reason: str
+    evidence: Mapping[str, Any]
+    opened_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,11 @@ from rollcall.core import incidents, policies
 from rollcall.store import columns
 from rollcall.store.models import base
 
+_OF_CLUSTER = ", ".join(f"'{kind}'" for kind in policies.Kind if kind in policies.OF_CLUSTER)
+
 
 class Incident(base.Base):
-    """A finding kept from opened to resolved; at most one open per job and kind."""
+    """A finding kept from opened to resolved; at most one open per job or cluster and kind."""
 
     __tablename__ = "incidents"
     __table_args__ = (
@@ -33,6 +35,19 @@ class Incident(base.Base):
             unique=True,
             postgresql_where=text("resolved_at IS NULL"),
         ),
+        Index(
+            "incidents_open_of_cluster_key",
+            "cluster",
+            "kind",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL AND cluster IS NOT NULL"),
+        ),
+        Index(
+            "incidents_of_cluster_idx",
+            "cluster",
+            text("opened_at DESC"),
+            postgresql_where=text("cluster IS NOT NULL"),
+        ),
         Index("incidents_history_idx", "cronjob_id", text("opened_at DESC")),
         Index("incidents_opened_idx", text("opened_at DESC"), text("id DESC")),
         Index(
@@ -42,6 +57,11 @@ class Incident(base.Base):
         ),
         base.one_of("kind", policies.Kind),
         base.one_of("severity", policies.Severity),
+        CheckConstraint(
+            f"(cronjob_id IS NULL) = (kind IN ({_OF_CLUSTER}))",
+            name="owner",
+        ),
+        CheckConstraint("(cronjob_id IS NULL) = (cluster IS NOT NULL)", name="cluster"),
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint(
             "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name="acknowledged"
@@ -50,7 +70,8 @@ class Incident(base.Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    cronjob_id: Mapped[UUID] = mapped_column(ForeignKey("cronjobs.id", ondelete="CASCADE"))
+    cronjob_id: Mapped[UUID | None] = mapped_column(ForeignKey("cronjobs.id", ondelete="CASCADE"))
+    cluster: Mapped[str | None]  # of what is about no single job
     kind: Mapped[str]
     severity: Mapped[str]
     reason: Mapped[str]
