@@ -173,6 +173,11 @@ def _outcome(sent: alerts.Sent) -> str:
         parts.append(f"next try {output.utc(sent.next_at)}")
     if sent.attempts:
         parts.append(f"{sent.attempts} tries" if sent.attempts > 1 else "1 try")
+    if sent.digest_id is not None:
+        parts.append(f"with others as digest {sent.digest_id}")
+    if sent.waited_for:
+        waits = "waits" if sent.status == "pending" else "waited"
+        parts.append(f"{waits} ({sent.waited_for})")
     why = sent.suppressed_by or sent.error
     return ", ".join(parts) + (f": {why}" if why else "")
 
@@ -239,6 +244,8 @@ def _sent_as_json(sent: alerts.Sent) -> dict[str, Any]:
         "deliveredAt": _utc(sent.delivered_at),
         "error": sent.error,
         "suppressedBy": sent.suppressed_by,
+        "digest": sent.digest_id,
+        "waitedFor": sent.waited_for,
     }
 
 

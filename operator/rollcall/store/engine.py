@@ -27,6 +27,7 @@ from rollcall.store import (
     attempts,
     audit,
     beats,
+    bundles,
     connections,
     events,
     failures,
@@ -84,6 +85,7 @@ class Transaction:
     gaps: ports.Gaps
     incidents: ports.Incidents
     outbox: ports.Outbox
+    bundles: ports.Bundles
     silences: ports.Silences
     sight: ports.Sight
     neighbours: ports.Neighbours
@@ -212,6 +214,7 @@ class Database:
             gaps=gaps.Gaps(connection),
             incidents=incidents.Incidents(connection),
             outbox=outbox.Outbox(connection, now),
+            bundles=bundles.Bundles(connection, now),
             silences=silencing.Silences(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),

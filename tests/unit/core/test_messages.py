@@ -6,6 +6,7 @@ from uuid import UUID
 
 from rollcall.core import acts, incidents, messages, reasons
 from rollcall.core.executions import Execution, Status, Trigger
+from rollcall.core.policies import Kind, Severity
 from support import builders
 
 SUBJECT = messages.Subject(namespace="shop", name="report", uid="u", group="billing")
@@ -155,3 +156,39 @@ def test_a_trial_says_that_nothing_is_wrong_and_can_be_ended() -> None:
     assert ended["type"] == "incident.resolved"
     assert ended["incident"]["resolvedAt"] == "2026-03-02T12:00:01.000Z"
     assert ended["incident"]["id"] == opened["incident"]["id"]
+
+
+def test_messages_of_one_incident_become_its_last_one() -> None:
+    opened = builders.step()
+    told = payload(opened) | {"suppressed": 1}
+    raised = builders.step(incident=opened.incident, severity=Severity.CRITICAL)
+    last = payload(raised) | {"suppressed": 2}
+    assert messages.together([told, last]) == last | {"type": "incident.opened", "suppressed": 3}
+
+
+def test_an_end_stays_one_when_it_is_told_with_the_beginning() -> None:
+    opened = builders.step()
+    solved = payload(builders.step(incident=opened.incident, recovered=True))
+    assert messages.together([payload(opened), solved])["type"] == "incident.resolved"
+    assert messages.is_end("incident.resolved")
+    assert not messages.is_end("incident.opened")
+
+
+def test_messages_of_several_incidents_become_a_digest_that_lists_each_once() -> None:
+    one, two = builders.step(), builders.step(kind=Kind.LATE)
+    solved = payload(builders.step(incident=one.incident, recovered=True))
+    later = payload(two) | {"time": "2026-03-02T13:00:00.000Z"}
+    digest = messages.together([payload(one), later, solved])
+    assert digest.keys() == {"version", "type", "time", "cluster", "incidents"}
+    assert (digest["type"], digest["time"]) == ("digest", "2026-03-02T13:00:00.000Z")
+    assert [item["type"] for item in digest["incidents"]] == [
+        "incident.resolved", "incident.opened",
+    ]  # fmt: skip
+    assert digest["incidents"][1] == {
+        name: later[name]
+        for name in ("type", "time", "incident", "cronjob", "execution", "suppressed")
+    }
+
+
+def test_a_message_for_several_has_a_key_of_its_own() -> None:
+    assert messages.key_together("a.1") == "a.1.digest"

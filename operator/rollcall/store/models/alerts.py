@@ -112,9 +112,23 @@ class Notification(base.Base):
             postgresql_where=text("status = 'pending'"),
         ),
         Index("notifications_incident_idx", "incident_id", "channel", "id"),
+        Index(
+            "notifications_digest_idx",
+            "digest_id",
+            postgresql_where=text("digest_id IS NOT NULL"),
+        ),
+        Index(
+            "notifications_sent_idx",
+            "cluster",
+            "channel",
+            "delivered_at",
+            postgresql_where=text("delivered_at IS NOT NULL"),
+        ),
         base.one_of("status", ("pending", "delivered", "dead", "suppressed")),
         CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered_at"),
         CheckConstraint("(status = 'suppressed') = (suppressed_by IS NOT NULL)", name="suppressed"),
+        CheckConstraint("(waited_for IS NULL) = (waited_until IS NULL)", name="waited"),
+        CheckConstraint("digest_id <= id", name="digest"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -132,3 +146,9 @@ class Notification(base.Base):
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     suppressed_by: Mapped[str | None]  # why it was not sent
+    # The first of the rows that one message tells of at once, of itself too.
+    digest_id: Mapped[int | None] = mapped_column(
+        BigInteger, ForeignKey("notifications.id", ondelete="SET NULL")
+    )
+    waited_for: Mapped[str | None]  # what it was last made to wait for, and until when
+    waited_until: Mapped[datetime | None]
