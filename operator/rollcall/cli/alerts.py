@@ -216,6 +216,7 @@ def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
         "acknowledgedAt": _utc(acknowledged.at) if acknowledged else None,
         "acknowledgedBy": acknowledged.by if acknowledged else None,
         "acknowledgeReason": acknowledged.reason if acknowledged else None,
+        "flapping": incident.flapping,
         "falseAlarm": incident.false_alarm,
         "suppressed": incident.suppressed,
     }

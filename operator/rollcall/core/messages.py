@@ -125,6 +125,7 @@ def trial(
             "evidence": {},
             "acknowledged": None,
             "escalated": 0,
+            "flapping": False,
         },
         "cronjob": {
             "namespace": namespace,
@@ -171,6 +172,7 @@ def _incident(incident: incidents.Incident) -> dict[str, Any]:
         "evidence": incident.evidence,
         "acknowledged": _acknowledged(incident.acknowledged),
         "escalated": incident.escalated,
+        "flapping": incident.flapping,
     }
 
 

@@ -45,6 +45,7 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
             "evidence": {"count": 1},
             "acknowledged": None,
             "escalated": 0,
+            "flapping": False,
         },
         "cronjob": {
             "namespace": "shop",

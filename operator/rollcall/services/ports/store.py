@@ -105,6 +105,11 @@ class Incidents(Protocol):
     ) -> Mapping[UUID, Mapping[policies.Kind, incidents.Incident]]:
         """Return the same for many jobs, each of them."""
 
+    async def told_before(
+        self, cronjob_id: UUID, since: datetime
+    ) -> Mapping[policies.Kind, datetime]:
+        """Return by kind when the last one ended, since then, of which anybody was told."""
+
     async def lock(
         self, cluster: str, incident_id: UUID
     ) -> tuple[TrackedJob, incidents.Incident] | None:

@@ -71,6 +71,8 @@ class Incident(base.Base):
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
     acknowledge_reason: Mapped[str | None]
+    flapping: Mapped[bool] = mapped_column(server_default=text("false"))
+    gone_since: Mapped[datetime | None]
     false_alarm: Mapped[bool] = mapped_column(server_default=text("false"))
     tell_again: Mapped[bool] = mapped_column(server_default=text("false"))
     dismissed: Mapped[bool] = mapped_column(server_default=text("false"))

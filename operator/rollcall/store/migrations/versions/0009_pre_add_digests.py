@@ -1,4 +1,4 @@
-"""Add what waits in the outbox, and what one message tells of at once.
+"""Add what waits in the outbox, what one message tells of at once, and incidents that flap.
 
 Only additions: the release before this one goes on writing meanwhile.
 """
@@ -21,6 +21,11 @@ _COLUMNS = """
             CHECK ((waited_for IS NULL) = (waited_until IS NULL)),
         ADD CONSTRAINT notifications_digest_check CHECK (digest_id <= id)
 """
+_INCIDENTS = """
+    ALTER TABLE incidents
+        ADD COLUMN flapping boolean NOT NULL DEFAULT false,
+        ADD COLUMN gone_since timestamptz
+"""
 _INDEXES = (
     """
     CREATE INDEX notifications_digest_idx ON notifications (digest_id)
@@ -35,7 +40,7 @@ _INDEXES = (
 
 def upgrade() -> None:
     """Add the columns, and the indexes that delivery uses."""
-    for statement in (_COLUMNS, *_INDEXES):
+    for statement in (_COLUMNS, _INCIDENTS, *_INDEXES):
         op.execute(statement)
 
 
@@ -45,3 +50,4 @@ def downgrade() -> None:
         "ALTER TABLE notifications"
         " DROP COLUMN digest_id, DROP COLUMN waited_for, DROP COLUMN waited_until"
     )
+    op.execute("ALTER TABLE incidents DROP COLUMN flapping, DROP COLUMN gone_since")
