@@ -59,10 +59,13 @@ def page() -> str:
     """Write what every kind of channel is sent, when the incident is opened and resolved."""
     opened, resolved = payloads()
     lines = []
+    digest = messages.together(list(many()))
     for title, language, render in CHANNELS:
         lines += [f"## {title}", ""]
         for about, payload in (("Opened", opened), ("Resolved", resolved)):
             lines += [f"{about}:", "", f"```{language}", render(payload), "```", ""]
+        if title not in PER_INCIDENT:
+            lines += ["Digest:", "", f"```{language}", render(digest), "```", ""]
     return "\n".join(lines)
 
 
@@ -75,6 +78,18 @@ def payloads() -> Iterator[dict[str, Any]]:
         if step and step.transition:
             incident = step.incident
             yield _payload(step, step.transition, at, runs)
+
+
+def many() -> Iterator[dict[str, Any]]:
+    """Yield the messages of several jobs that fail at once, some of them solved since."""
+    opened, resolved = payloads()
+    names = ("backup", "invoices", "newsletter", "orders", "prices", "reminders", "stock")
+    for number, name in enumerate(names):
+        payload = resolved if name == "prices" else opened
+        severity = "critical" if name in {"invoices", "orders"} else "warning"
+        incident = {**payload["incident"], "id": str(UUID(int=number)), "severity": severity}
+        incident["message"] = incident["message"].replace("backup", name)
+        yield {**payload, "incident": incident, "cronjob": {**payload["cronjob"], "name": name}}
 
 
 def _step(
@@ -110,13 +125,15 @@ def _payload(
 
 
 def _email(payload: dict[str, Any]) -> str:
-    identifier = payload["incident"]["id"]
+    first = payload["incidents"][0] if "incidents" in payload else payload
+    identifier = first["incident"]["id"]
+    key = messages.key(identifier, 1 if first["incident"]["resolvedAt"] is None else 2)
     mail = email.render(
         ports.Notification(
             id=1,
             incident_id=UUID(identifier),
             channel="mail",
-            key=f"{identifier}.{1 if payload['incident']['resolvedAt'] is None else 2}",
+            key=messages.key_together(key) if first is not payload else key,
             type=payload["type"],
             payload=payload,
             attempts=0,
@@ -132,6 +149,7 @@ def _json(render: Callable[[dict[str, Any]], Any]) -> Render:
     return lambda payload: json.dumps(render(payload), indent=2, ensure_ascii=False)
 
 
+PER_INCIDENT = frozenset({"PagerDuty", "Alertmanager"})
 CHANNELS: tuple[tuple[str, str, Render], ...] = (
     ("E-mail", "text", _email),
     ("Slack", "json", _json(slack.render)),

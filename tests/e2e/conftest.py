@@ -24,6 +24,9 @@ APPS = "apps/v1"
 SERVICE = {"selector": {"app": "receiver"}, "ports": [{"port": 8080}]}
 CHANNEL = {
     "webhook": {"url": "http://receiver.rollcall-e2e.svc:8080/"},
+    # All tests share it, and each waits for messages of its own.
+    "digest": "Never",
+    "rateLimit": {"messages": 1000, "per": "1s"},
     "namespaceSelector": {"matchLabels": kubes.MARK},
 }
 ADVICE = "run `make test`, or `python3 hack/deploy.py` for the cluster of ROLLCALL_E2E_CONTEXT"

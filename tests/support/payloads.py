@@ -63,7 +63,7 @@ def notification(
     """Build the row that carries a payload."""
     return ports.Notification(
         id=1,
-        incident_id=UUID(body["incident"]["id"]),
+        incident_id=UUID(int=1) if "incidents" in body else UUID(body["incident"]["id"]),
         channel=channel,
         key=key,
         type=body["type"],

@@ -175,6 +175,11 @@ def _outcome(sent: alerts.Sent) -> str:
         parts.append(f"next try {output.utc(sent.next_at)}")
     if sent.attempts:
         parts.append(f"{sent.attempts} tries" if sent.attempts > 1 else "1 try")
+    if sent.digest_id is not None:
+        parts.append(f"with others as digest {sent.digest_id}")
+    if sent.waited_for:
+        waits = "waits" if sent.status == "pending" else "waited"
+        parts.append(f"{waits} ({sent.waited_for})")
     why = sent.suppressed_by or sent.error
     return ", ".join(parts) + (f": {why}" if why else "")
 
@@ -213,6 +218,7 @@ def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
         "acknowledgedAt": _utc(acknowledged.at) if acknowledged else None,
         "acknowledgedBy": acknowledged.by if acknowledged else None,
         "acknowledgeReason": acknowledged.reason if acknowledged else None,
+        "flapping": incident.flapping,
         "falseAlarm": incident.false_alarm,
         "suppressed": incident.suppressed,
     }
@@ -247,6 +253,8 @@ def _sent_as_json(sent: alerts.Sent) -> dict[str, Any]:
         "deliveredAt": _utc(sent.delivered_at),
         "error": sent.error,
         "suppressedBy": sent.suppressed_by,
+        "digest": sent.digest_id,
+        "waitedFor": sent.waited_for,
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rollcall.core import errors, policies, routing
+from rollcall.core import errors, pacing, policies, routing
 
 T = TypeVar("T", policies.Severity, policies.Kind)
 
@@ -33,6 +33,7 @@ class Spec:
     kind: str
     settings: Mapping[str, str | SecretKey]
     route: routing.Channel
+    pace: pacing.Pace
 
 
 def read(body: Mapping[str, Any], kinds: frozenset[str]) -> Spec:
@@ -50,6 +51,7 @@ def read(body: Mapping[str, Any], kinds: frozenset[str]) -> Spec:
         kind=kind,
         settings=_settings(kind, spec[kind] or {}),
         route=_route(body["metadata"]["name"], spec),
+        pace=pacing.read(kind, spec),
     )
 
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rollcall.cluster import channel_secrets, channel_specs, channel_status, client
-from rollcall.core import errors, policies, routing
+from rollcall.core import errors, pacing, policies, routing
 from rollcall.services import deliver, ports
 
 logger = logging.getLogger(__name__)
@@ -173,6 +173,11 @@ class Channels:
             for known in self._known.values()
             if known.spec and known.spec.kind in kinds and not known.spec.route.suspended
         ]
+
+    def pace(self, channel: str) -> pacing.Pace:
+        """Return how a channel wants its messages; of one that is not known, as they come."""
+        known = self._known.get(channel)
+        return known.spec.pace if known and known.spec else pacing.PLAIN
 
     # Senders.
 

@@ -8,6 +8,8 @@ The rules:
 - A resolve notice only for what was told.
 - Not acknowledged for long: escalated, a step at a time, from when it was first told. What fell due
   while nobody could take it is taken once, and the steps after it keep their distance.
+- Opened again within an hour of the end of one that was told: it flaps, which is told. From then
+  on it stays open, and nobody is told that it is gone and back, until it was gone for an hour.
 - Acknowledged: not told until it gets worse or has another reason, which ends the acknowledgement.
 - Resolved by hand while the finding still holds: dismissed. It opens anew when the problem comes
   again, gets worse or has another reason.
@@ -20,7 +22,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from rollcall.core import findings, ids, policies, telling
-from rollcall.core.incidents import Incident, Step, Transition, nature
+from rollcall.core.incidents import (
+    FLAPS_WITHIN,
+    STABLE,
+    Incident,
+    Step,
+    Transition,
+    nature,
+)
 
 
 def decide(
@@ -33,19 +42,25 @@ def decide(
     silenced_by: str | None = None,
     alerts: policies.Alerts,
     recovered: bool,
+    told_before: datetime | None = None,
     now: datetime,
 ) -> Step | None:
     """Return the step from the open incident (None: there is none) under today's finding.
 
     It is about a job, or about a cluster as a whole.
     A dismissed one counts as none, but for a finding that is no more than what was dismissed. One
-    that is not over although nothing is found goes on as it was found last.
+    that is not over although nothing is found goes on as it was found last. `told_before` is when
+    the last one of its kind ended of which anybody was told.
     """
     quiet, about = _Quiet(inhibited_by, silenced_by), _About(cronjob_id, cluster)
     if incident is None:
-        return _open(finding, about, quiet, alerts, now) if finding else None
+        flapping = told_before is not None and now - told_before < FLAPS_WITHIN
+        return _open(finding, about, quiet, alerts, now, flapping=flapping) if finding else None
     if finding is None and recovered:
-        return _over(incident, now)
+        if not _comes_again(incident, now):
+            return _over(incident, now)
+        if not incident.tell_again:
+            return _gone(incident, now)
     if stays_dismissed(incident, finding):
         return None
     found = finding or _last_found(incident)
@@ -106,6 +121,8 @@ def _open(
     quiet: _Quiet,
     alerts: policies.Alerts,
     now: datetime,
+    *,
+    flapping: bool = False,
 ) -> Step:
     incident = Incident(
         id=ids.incident_id(of=about.id, kind=finding.kind, opened_at=now),
@@ -120,10 +137,11 @@ def _open(
         opened_at=now,
         inhibited_by=quiet.inhibited_by,
         silenced_by=quiet.silenced_by,
+        flapping=flapping,
     )
     if any(quiet):
         return _kept(incident, Transition.OPENED, telling.why_quiet(incident))
-    return _told(incident, Transition.OPENED, "Opened", alerts, now)
+    return _told(incident, Transition.OPENED, "Flapping" if flapping else "Opened", alerts, now)
 
 
 def _continue(
@@ -152,6 +170,7 @@ def _with(incident: Incident, finding: findings.Finding, quiet: _Quiet) -> Incid
         execution_id=finding.execution_id,
         inhibited_by=quiet.inhibited_by,
         silenced_by=quiet.silenced_by,
+        gone_since=None,
         held_back=incident.held_back or (is_worse and any(quiet)),
         suppressed=incident.suppressed + _is_repeat(incident, finding),
         acknowledged=None if is_worse or _is_other(incident, finding) else incident.acknowledged,
@@ -189,8 +208,20 @@ def _over(incident: Incident, now: datetime) -> Step:
     return _kept(replace(incident, dismissed=False), None, "OverSinceDismissed")
 
 
+def _comes_again(incident: Incident, now: datetime) -> bool:
+    """Whether one that flaps is gone not long enough to be over."""
+    if not incident.is_open or not incident.flapping:
+        return False
+    return now - (incident.gone_since or now) < STABLE
+
+
+def _gone(incident: Incident, now: datetime) -> Step | None:
+    gone = replace(incident, gone_since=incident.gone_since or now)
+    return None if gone == incident else _kept(gone, None, "Flapping")
+
+
 def _end(incident: Incident, transition: Transition, now: datetime) -> Step:
-    ended = replace(_next(incident), resolved_at=now)
+    ended = replace(_next(incident), resolved_at=now, gone_since=None)
     if incident.announced_at is None:
         return _kept(ended, transition, "NeverAnnounced")
     return _told(ended, transition, transition.value.capitalize(), None, now)

@@ -8,7 +8,7 @@ people take.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,11 @@ class Transition(StrEnum):
     RESOLVED = "resolved"
     WITHDRAWN = "withdrawn"
 
+
+# A problem flaps that comes again so soon after it was over, and is over once it was gone for so
+# long: in such a time people hear of one beginning, one end, and that it flaps.
+FLAPS_WITHIN = timedelta(hours=1)
+STABLE = timedelta(hours=1)
 
 ENDS = frozenset({Transition.RESOLVED, Transition.WITHDRAWN})
 # From which transition (None: no open incident) which one may follow.
@@ -83,6 +88,10 @@ class Incident:
     escalate_at: datetime | None = None  # when the next one is due
     acknowledged: Acknowledgement | None = None
     false_alarm: bool = False  # somebody said so; it counts in statistics alone
+    flapping: bool = (
+        False  # it came again soon after it was over, and stays open until it is stable
+    )
+    gone_since: datetime | None = None  # of one that flaps: since when it is not found
     tell_again: bool = False  # somebody asked for it: at the next look, whatever keeps it quiet
     dismissed: bool = False  # resolved by hand while the finding held, which it did ever since
     version: int = 1
@@ -133,5 +142,15 @@ def escalate_at(incident: Incident, alerts: policies.Alerts) -> datetime | None:
     return incident.escalate_at
 
 
+def stable_at(incident: Incident) -> datetime | None:
+    """Return when one that flaps is over if it is not found again; None while it is found."""
+    return incident.gone_since + STABLE if incident.gone_since else None
+
+
 def _is_quiet(incident: Incident) -> bool:
-    return bool(incident.acknowledged or incident.inhibited_by or incident.silenced_by)
+    return bool(
+        incident.acknowledged
+        or incident.inhibited_by
+        or incident.silenced_by
+        or incident.gone_since
+    )

@@ -14,6 +14,11 @@ from rollcall.core import executions, hints, incidents, policies
 VERSION = 1
 TEST = "test"
 MOST_JOBS = 20  # that a message lists
+DIGEST = "digest"
+_TOLD_AS_NEW = frozenset(
+    f"incident.{one}" for one in (incidents.Transition.CHANGED, incidents.Transition.REMINDER)
+)
+_ENDS = frozenset(f"incident.{one}" for one in incidents.ENDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,7 @@ def of_cluster(
     cluster: str,
     jobs: Sequence[str] = (),
     suppressed: int = 0,
+    resolution: incidents.Resolution | None = None,
 ) -> dict[str, Any]:
     """Build the message of a step of an incident that is about no single job.
 
@@ -74,7 +80,7 @@ def of_cluster(
         "type": f"incident.{transition}",
         "time": rfc3339(at),
         "cluster": cluster,
-        "incident": _incident(incident),
+        "incident": _incident(incident) | {"resolvedBy": _by_hand(resolution)},
         "cronjob": None,
         "jobs": [
             dict(zip(("namespace", "name"), job.split("/"), strict=True))
@@ -91,6 +97,46 @@ def of_cluster(
 def restated(payload: Mapping[str, Any], incident: incidents.Incident) -> dict[str, Any]:
     """Return the message with the incident as it is now."""
     return {**payload, "incident": {**payload["incident"], **_incident(incident)}}
+
+
+def is_end(kind: str) -> bool:
+    """Whether a message of this type is the last of its incident."""
+    return kind in _ENDS
+
+
+def together(payloads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Build one message of several that nobody had, oldest first: each incident as it stands last.
+
+    Of one incident it is a message like any other, of several a digest.
+    """
+    by_incident: dict[str, list[Mapping[str, Any]]] = {}
+    for one in payloads:
+        by_incident.setdefault(one["incident"]["id"], []).append(one)
+    latest = [_latest(steps) for steps in by_incident.values()]
+    if len(latest) == 1:
+        return latest[0]
+    return {
+        "version": VERSION,
+        "type": DIGEST,
+        "time": max(one["time"] for one in latest),
+        "cluster": latest[0]["cluster"],
+        "incidents": [{name: one.get(name) for name in _LISTED} for one in latest],
+    }
+
+
+_LISTED = ("type", "time", "incident", "cronjob", "jobs", "execution", "suppressed")
+
+
+def _latest(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the last message, which speaks for those before: who reads it had none of them."""
+    first, last = steps[0], steps[-1]
+    opened = f"incident.{incidents.Transition.OPENED}"
+    is_new = first["type"] == opened and last["type"] in _TOLD_AS_NEW
+    return {
+        **last,
+        "type": opened if is_new else last["type"],
+        "suppressed": sum(step["suppressed"] for step in steps),
+    }
 
 
 def trial(
@@ -115,6 +161,7 @@ def trial(
             "acknowledged": None,
             "escalated": 0,
             "resolvedBy": None,
+            "flapping": False,
         },
         "cronjob": {
             "namespace": namespace,
@@ -163,6 +210,7 @@ def _incident(incident: incidents.Incident) -> dict[str, Any]:
         "evidence": {name: one for name, one in incident.evidence.items() if name != "jobs"},
         "acknowledged": _acknowledged(incident.acknowledged),
         "escalated": incident.escalated,
+        "flapping": incident.flapping,
     }
 
 
@@ -214,3 +262,8 @@ def _optional(at: datetime | None) -> str | None:
 def key(identifier: UUID, version: int) -> str:
     """Return the idempotency key of one incident transition, the same for every try."""
     return f"{identifier}.{version}"
+
+
+def key_together(key: str) -> str:
+    """Return the key of one message for several, of which this is the first one's key."""
+    return f"{key}.{DIGEST}"

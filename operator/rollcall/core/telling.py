@@ -53,4 +53,6 @@ def why_quiet(incident: Incident) -> str:
         return f"InhibitedBy:{incident.inhibited_by}"
     if incident.silenced_by:
         return f"SilencedBy:{incident.silenced_by}"
-    return "Acknowledged" if incident.acknowledged else "WithinCooldown"
+    if incident.acknowledged:
+        return "Acknowledged"
+    return "Flapping" if incident.flapping else "WithinCooldown"

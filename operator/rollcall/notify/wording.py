@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from rollcall.core import durations, messages
+from rollcall.core import durations, incidents, messages
 
 LONGEST_OUTPUT = 1500  # of the program's last words: the end of them says what happened
 
@@ -84,7 +84,7 @@ def problem(payload: Payload) -> str:
 def story(payload: Payload) -> str:
     """Say what happened, or how it ended."""
     incident = payload["incident"]
-    message = str(incident.get("message") or "")
+    message = str(incident.get("message") or "") + _flaps(payload)
     if payload["type"] == "incident.resolved":
         return f"{_resolved(incident)}. It was: {message}"
     if payload["type"] == "incident.withdrawn":
@@ -109,6 +109,16 @@ def _acknowledged(given: Payload) -> str:
 
 def _because(words: str, given: Payload) -> str:
     return f"{words}: {given['reason']}" if given.get("reason") else words
+
+
+def _flaps(payload: Payload) -> str:
+    """Say of one that comes and goes what that means for its messages."""
+    if not payload["incident"].get("flapping") or has_ended(payload):
+        return ""
+    return (
+        ". It comes and goes: that is told no more, unless it gets worse, until it was gone for "
+        + durations.text(incidents.STABLE)
+    )
 
 
 def repeats(payload: Payload) -> str | None:

@@ -77,6 +77,7 @@ class Alerting:
         told = changed = False
         still_open = []
         quiet_until = []
+        told_before = await self._told_before(transaction, facts, line.row.job, found, before)
         for kind in sorted(found.keys() | before.keys(), key=list(policies.Kind).index):
             mute = self._quiet.mute(line.row.job, kind, alerts, line.silences, facts.now)
             step = incident_steps.decide(
@@ -87,6 +88,7 @@ class Alerting:
                 silenced_by=mute.by if mute else None,
                 alerts=alerts,
                 recovered=kind not in lasting,
+                told_before=told_before.get(kind),
                 now=facts.now,
             )
             latest = step.incident if step else before.get(kind)
@@ -105,6 +107,20 @@ class Alerting:
             still_open=still_open,
             quiet_until=min(quiet_until, default=None),
         )
+
+    async def _told_before(
+        self,
+        transaction: ports.Transaction,
+        facts: findings.Facts,
+        job: ports.TrackedJob,
+        found: Mapping[policies.Kind, findings.Finding],
+        before: Mapping[policies.Kind, incidents.Incident],
+    ) -> Mapping[policies.Kind, datetime]:
+        """Look back if something is opened, which is rare."""
+        if found.keys() <= before.keys():
+            return {}
+        since = facts.now - incidents.FLAPS_WITHIN
+        return await transaction.incidents.told_before(job.id, since)
 
     async def withdraw(
         self,

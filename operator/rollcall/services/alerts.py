@@ -69,6 +69,8 @@ class Sent:
     delivered_at: datetime | None
     error: str | None
     suppressed_by: str | None  # why it was not sent
+    digest_id: int | None  # names the one message that told of it and others
+    waited_for: str | None  # why it was last made to wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Send what the outbox holds: at least once, in order, no channel waiting for another.
 
-1. A round claims due rows under a lease and hands each to its channel's lane. The outbox gives out
-   only the oldest pending row of an incident and channel, so the next one cannot overtake it.
+1. A round claims due rows under a lease, lets `dispatch` choose which go now and how, and hands
+   each to its channel's lane. The outbox gives out only the oldest pending row of an incident and
+   channel, so the next one cannot overtake it.
 2. A lane sends one message after another and records each outcome before it sends the next.
 3. An outcome that could not be recorded is kept and recorded before anything more is claimed.
 4. A process that dies between sending and recording leaves a lease that runs out; then the message
@@ -18,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from rollcall.core import errors
-from rollcall.services import lanes, ports
+from rollcall.services import dispatch, lanes, ports, records
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,6 @@ CLUSTER_BACKOFF = timedelta(seconds=5)
 SUSPENDED = "Suspended"  # the reason of errors.InvalidSpec for a channel that is switched off
 GONE = "ChannelGone"
 
-# What is left of claimed messages once those that are held back are settled.
-Sift = Callable[
-    [ports.Transaction, Sequence[ports.Notification]], Awaitable[Sequence[ports.Notification]]
-]
-
 
 class Deliver:
     """Drains the outbox of one cluster; `clock` dates what channels report."""
@@ -58,7 +54,7 @@ class Deliver:
         clock: Callable[[], datetime],
         cluster: str,
         holder: str,
-        sift: Sift | None = None,
+        dispatch: dispatch.Dispatch | None = None,
         on_outcome: Callable[[str, str], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -69,13 +65,12 @@ class Deliver:
         self._clock = clock
         self._cluster = cluster
         self._holder = holder
-        self._sift = sift
-        self._on_outcome = on_outcome
+        self._dispatch = dispatch
         self._monotonic = monotonic
         self._jitter = jitter
         self._sleep = sleep
         self._lanes: dict[str, lanes.Lane] = {}
-        self._unrecorded: list[lanes.Verdict] = []
+        self._records = records.Records(store, on_outcome)
         self._woken = asyncio.Event()
         self._busy_at = monotonic()  # when there was something last
         self._stopping = False
@@ -109,18 +104,30 @@ class Deliver:
 
         Raises errors.StoreUnavailable.
         """
-        await self._record_leftovers()
+        await self._records.catch_up()
         begin_by = self._monotonic() + BEGIN_WITHIN.total_seconds()
         async with self._store.transaction() as transaction:
             outbox = transaction.outbox
             claimed = await outbox.claim(self._holder, BATCH, LEASE, cluster=self._cluster)
-            to_send = await self._sift(transaction, claimed) if self._sift and claimed else claimed
+            to_send = await self._choose(transaction, claimed)
         self.drained_at = self._clock()
         if claimed or self._lanes:
             self._busy_at = self._monotonic()
         for notification in to_send:
             self._hand_out(notification, begin_by)
         return len(claimed) == BATCH
+
+    async def _choose(
+        self, transaction: ports.Transaction, claimed: Sequence[ports.Notification]
+    ) -> Sequence[ports.Notification]:
+        if self._dispatch is None or not claimed:
+            return claimed
+        claim = dispatch.Claim(holder=self._holder, lease=LEASE, is_full=len(claimed) == BATCH)
+        return await self._dispatch.choose(transaction, claimed, claim, self._state_of)
+
+    def _state_of(self, channel: str) -> lanes.State:
+        lane = self._lanes.get(channel)
+        return lane.state if lane else lanes.State.WELL
 
     async def idle(self) -> None:
         """Wait until every lane has dealt with what it was handed."""
@@ -150,8 +157,8 @@ class Deliver:
             if self._monotonic() > begin_by:
                 continue  # the lease may end under the send; the row comes again
             verdict = await self._try(lane, notification)
-            self._tell(channel, verdict)
-            if not await self._record([verdict]):
+            self._records.tell(verdict)
+            if not await self._records.record([verdict]):
                 lane.waiting.clear()  # nothing more is sent that could not be recorded
         if lane.is_well:
             self._lanes.pop(channel, None)
@@ -159,7 +166,7 @@ class Deliver:
     async def _postpone(self, lane: lanes.Lane, rest: timedelta) -> None:
         rows = [notification for _, notification in lane.waiting]
         lane.waiting.clear()
-        await self._record(
+        await self._records.record(
             [
                 lanes.Verdict(notification=row, result=lanes.Result.POSTPONED, delay=rest)
                 for row in rows
@@ -195,42 +202,8 @@ class Deliver:
         except (errors.InvalidSpec, errors.ClusterUnavailable):
             raise
         except Exception as error:
-            logger.exception("A channel failed to send", extra=_fields(notification))
+            logger.exception("A channel failed to send", extra=records.fields(notification))
             return ports.Delivery(delivered=False, error=f"internal error: {type(error).__name__}")
-
-    async def _record(self, verdicts: Sequence[lanes.Verdict]) -> bool:
-        try:
-            await self._settle(verdicts)
-        except errors.StoreUnavailable as error:
-            self._unrecorded.extend(verdicts)
-            logger.warning("Outcomes wait for Postgres", extra={"error": str(error)})
-            return False
-        except Exception:
-            # Kept, it would stop every channel for ever; dropped, its lease runs out and it is
-            # tried again.
-            logger.exception("Outcomes cannot be recorded")
-            return False
-        return True
-
-    async def _record_leftovers(self) -> None:
-        leftovers = list(self._unrecorded)
-        if leftovers:
-            await self._settle(leftovers)
-            self._unrecorded = self._unrecorded[len(leftovers) :]
-
-    async def _settle(self, verdicts: Sequence[lanes.Verdict]) -> None:
-        async def settle(transaction: ports.Transaction) -> None:
-            outcomes = [verdict.outcome(transaction.now) for verdict in verdicts]
-            await transaction.outbox.settle(outcomes)
-
-        await self._store.run(settle)
-
-    def _tell(self, channel: str, verdict: lanes.Verdict) -> None:
-        level = {lanes.Result.DELIVERED: logging.INFO, lanes.Result.DEAD: logging.ERROR}
-        extra = _fields(verdict.notification) | {"result": verdict.result, "error": verdict.error}
-        logger.log(level.get(verdict.result, logging.WARNING), "Notification tried", extra=extra)
-        if self._on_outcome:
-            self._on_outcome(channel, verdict.result.value)
 
     async def _await_work(self) -> None:
         is_quiet = self._monotonic() - self._busy_at > QUIET_AFTER.total_seconds()
@@ -253,15 +226,6 @@ class Deliver:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [lane.task for lane in self._lanes.values() if lane.task and not lane.task.done()]
-
-
-def _fields(notification: ports.Notification) -> dict[str, object]:
-    return {
-        "channel": notification.channel,
-        "notification": notification.id,
-        "key": notification.key,
-        "type": notification.type,
-    }
 
 
 def _pause_after(failures: int) -> float:

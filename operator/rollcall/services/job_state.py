@@ -57,6 +57,7 @@ def look_again_at(
     alerts = facts.policy.alerts
     times += [incidents.remind_at(incident, alerts) for incident in updated.still_open]
     times += [incidents.escalate_at(incident, alerts) for incident in updated.still_open]
+    times += [incidents.stable_at(incident) for incident in updated.still_open]
     times.append(updated.quiet_until)
     if line.unstarted:  # slots are judged in order: none before the first of them
         times.append(max(final_at(line.waiting[0], facts.sight), now))

@@ -9,13 +9,21 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from rollcall.services import ports
 
 LONGEST_BACKOFF = timedelta(seconds=300)
-GIVE_UP_AFTER = timedelta(hours=24)  # since the message was written
+GIVE_UP_AFTER = timedelta(hours=24)  # since the message could be sent
 LONGEST_ERROR = 1000  # characters
+
+
+class State(Enum):
+    """How a channel is, as far as this process knows."""
+
+    WELL = auto()
+    FAILING = auto()  # it rested after a failure, and nothing was taken since
+    RESTING = auto()
 
 
 class Result(StrEnum):
@@ -73,9 +81,16 @@ class Lane:
         return self._rests_until - self._monotonic()
 
     @property
+    def state(self) -> State:
+        """Say how the channel is."""
+        if self.resting > 0:
+            return State.RESTING
+        return State.FAILING if self._failures else State.WELL
+
+    @property
     def is_well(self) -> bool:
         """Whether nothing is to be remembered of it."""
-        return not self._failures and self.resting <= 0
+        return self.state is State.WELL
 
     def judge(self, notification: ports.Notification, delivery: ports.Delivery) -> Verdict:
         """Say what a try comes to, and whether the channel rests now."""
@@ -106,7 +121,7 @@ class Lane:
         return Verdict(notification=notification, result=Result.POSTPONED, delay=rest, error=error)
 
     def _is_too_old(self, notification: ports.Notification) -> bool:
-        return self._clock() - notification.created_at >= GIVE_UP_AFTER
+        return self._clock() - notification.since >= GIVE_UP_AFTER
 
 
 def backoff(failures: int, jitter: float) -> timedelta:

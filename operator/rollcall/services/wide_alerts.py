@@ -76,5 +76,6 @@ async def _enqueue(
             cluster=cluster,
             jobs=jobs,
             suppressed=step.told_suppressed,
+            resolution=step.resolution,
         )
         await transaction.outbox.enqueue(step.incident, [channel], payload)

@@ -120,4 +120,6 @@ def _message(row: sa.Row[Any]) -> alerts.Sent:
         delivered_at=row.delivered_at,
         error=row.last_error,
         suppressed_by=row.suppressed_by,
+        digest_id=row.digest_id,
+        waited_for=row.waited_for,
     )

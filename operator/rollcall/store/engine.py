@@ -27,6 +27,7 @@ from rollcall.store import (
     attempts,
     audit,
     beats,
+    bundles,
     cluster_incidents,
     connections,
     events,
@@ -86,6 +87,7 @@ class Transaction:
     incidents: ports.Incidents
     cluster_incidents: ports.ClusterIncidents
     outbox: ports.Outbox
+    bundles: ports.Bundles
     silences: ports.Silences
     sight: ports.Sight
     neighbours: ports.Neighbours
@@ -215,6 +217,7 @@ class Database:
             incidents=incidents.Incidents(connection),
             cluster_incidents=cluster_incidents.ClusterIncidents(connection),
             outbox=outbox.Outbox(connection, now),
+            bundles=bundles.Bundles(connection, now),
             silences=silencing.Silences(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),

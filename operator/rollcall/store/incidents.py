@@ -63,6 +63,15 @@ _SUBJECTS = (
     .outerjoin(_jobs, _jobs.c.id == _incidents.c.cronjob_id)
     .where(_incidents.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
 )
+_TOLD_BEFORE = (
+    sa.select(_incidents.c.kind, sa.func.max(_incidents.c.resolved_at).label("over_at"))
+    .where(
+        _incidents.c.cronjob_id == sa.bindparam("cronjob_id"),
+        _incidents.c.resolved_at > sa.bindparam("since"),
+        _incidents.c.announced_at.is_not(None),
+    )
+    .group_by(_incidents.c.kind)
+)
 _FOLLOWED = (
     sa.update(_incidents).where(_incidents.c.id == sa.bindparam("key")).values(dismissed=False)
 )
@@ -89,6 +98,14 @@ class Incidents:
             if incident.cronjob_id:
                 found[incident.cronjob_id][incident.kind] = incident
         return found
+
+    async def told_before(
+        self, cronjob_id: UUID, since: datetime
+    ) -> Mapping[policies.Kind, datetime]:
+        """Return by kind when the last one ended, since then, of which anybody was told."""
+        given = {"cronjob_id": cronjob_id, "since": since}
+        rows = await self.connection.execute(_TOLD_BEFORE, given)
+        return {policies.Kind(row.kind): row.over_at for row in rows}
 
     async def lock(
         self, cluster: str, incident_id: UUID
@@ -212,6 +229,8 @@ def _columns(incident: incidents.Incident) -> dict[str, Any]:
         "escalated": incident.escalated,
         "escalate_at": incident.escalate_at,
         **_acknowledged(incident.acknowledged),
+        "flapping": incident.flapping,
+        "gone_since": incident.gone_since,
         "false_alarm": incident.false_alarm,
         "tell_again": incident.tell_again,
         "dismissed": incident.dismissed,
@@ -251,6 +270,8 @@ def incident_of(row: sa.Row[Any]) -> incidents.Incident:
         escalated=row.escalated,
         escalate_at=row.escalate_at,
         acknowledged=_acknowledgement(row),
+        flapping=row.flapping,
+        gone_since=row.gone_since,
         false_alarm=row.false_alarm,
         tell_again=row.tell_again,
         dismissed=row.dismissed,

@@ -18,20 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import errors, incidents, messages
+from rollcall.core import errors, incidents, messages, pacing
 from rollcall.services import ports
 from rollcall.store import incidents as incident_rows
-from rollcall.store import models
+from rollcall.store import models, notifications
 
 _incidents = models.table(models.Incident)
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Notification)
-
-PENDING, DELIVERED, DEAD, SUPPRESSED = "pending", "delivered", "dead", "suppressed"
-# Written as in the predicate of notifications_pending_idx.
-_IS_PENDING = sa.text("notifications.status = 'pending'")
-# What a person reads about a failed try; bodies of error pages can be long.
-ERROR_LIMIT = 2_000
 
 
 @dataclass(slots=True)
@@ -67,12 +61,18 @@ class Outbox:
             for channel in sorted(set(channels))
         ]
         await self.connection.execute(insert(_rows).on_conflict_do_nothing(), rows)
+        if incident.version > 1:  # what waits of it may have to go with this one, or not at all
+            given = {"incident": incident.id, "channels": list(channels), "now": self.now}
+            await self.connection.execute(_LOOK_AGAIN, given)
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
         """Return the channels that have or will have heard of this incident."""
         rows = await self.connection.execute(
             sa.select(_rows.c.channel)
-            .where(_rows.c.incident_id == incident_id, _rows.c.status.in_((PENDING, DELIVERED)))
+            .where(
+                _rows.c.incident_id == incident_id,
+                _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
+            )
             .distinct()
             .order_by(_rows.c.channel)
         )
@@ -89,7 +89,7 @@ class Outbox:
                 _incidents.c.resolved_at.is_(None),
                 _rows.c.cluster == cluster,
                 _rows.c.channel.in_(channels),
-                _rows.c.status.in_((PENDING, DELIVERED)),
+                _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
             )
             .ext(distinct_on(_rows.c.incident_id, _rows.c.channel))
             .order_by(_rows.c.incident_id, _rows.c.channel, _rows.c.id.desc())
@@ -102,33 +102,44 @@ class Outbox:
         ]
 
     async def claim(
-        self, holder: str, limit: int, lease: timedelta, *, cluster: str
+        self,
+        holder: str,
+        limit: int,
+        lease: timedelta,
+        *,
+        cluster: str,
+        channel: str | None = None,
     ) -> Sequence[ports.Notification]:
         """Lease due rows, in order per incident and channel.
 
         A row is due only when no earlier row of its incident and channel is pending. Only rows of
         this cluster are claimed: a channel of that name elsewhere is another one.
         """
-        given = {
+        given: dict[str, Any] = {
             "of": cluster,
             "now": self.now,
             "limit": limit,
             "again_at": self.now + lease,
             "by": holder,
         }
-        claimed = await self.connection.execute(_CLAIM, given)
-        return sorted(map(_notification, claimed), key=lambda notification: notification.id)
+        if channel is None:
+            claimed = await self.connection.execute(_CLAIM, given)
+        else:
+            claimed = await self.connection.execute(_CLAIM_OF, given | {"of_channel": channel})
+        return sorted(map(notifications.read, claimed), key=lambda notification: notification.id)
 
     async def settle(self, outcomes: Sequence[ports.Outcome]) -> None:
         """Write what became of claimed rows and end their leases.
 
-        A row that is delivered or dead already stays so, whoever settles it late.
+        A row that is delivered or dead already stays so, whoever settles it late. The outcome of a
+        bundle is that of all its rows; one of a single message is none of a bundle that its row
+        went into since.
         """
         for outcome in sorted(outcomes, key=lambda outcome: outcome.notification.id):
             await self.connection.execute(
                 sa.update(_rows)
-                .where(_rows.c.id == outcome.notification.id, _IS_PENDING)
-                .values(holder=None, **_columns(outcome, self.now))
+                .where(_is_told_by(outcome.notification), notifications.IS_PENDING)
+                .values(holder=None, **notifications.outcome_columns(outcome, self.now))
             )
 
     async def hold_back(self, held: Mapping[int, str]) -> None:
@@ -161,7 +172,13 @@ class Outbox:
         return cluster
 
 
-def _claim() -> sa.Executable:
+def _is_told_by(message: ports.Notification) -> sa.ColumnElement[bool]:
+    if message.digest_id is not None:
+        return _rows.c.digest_id == message.digest_id
+    return sa.and_(_rows.c.id == message.id, _rows.c.digest_id.is_(None))
+
+
+def _claim(*more: sa.ColumnElement[bool]) -> sa.Executable:
     earlier = _rows.alias()
     is_waiting = (
         sa.exists()
@@ -169,14 +186,15 @@ def _claim() -> sa.Executable:
             earlier.c.incident_id == _rows.c.incident_id,
             earlier.c.channel == _rows.c.channel,
             earlier.c.id < _rows.c.id,
-            earlier.c.status == PENDING,
+            earlier.c.status == notifications.PENDING,
         )
         .correlate(_rows)
     )
     is_due = sa.and_(_rows.c.cluster == sa.bindparam("of"), _rows.c.next_at <= sa.bindparam("now"))
+    is_first = sa.or_(_rows.c.digest_id.is_(None), _rows.c.digest_id == _rows.c.id)
     query = (
         sa.select(_rows.c.id)
-        .where(_IS_PENDING, is_due, ~is_waiting)
+        .where(notifications.IS_PENDING, is_due, is_first, ~is_waiting, *more)
         .order_by(_rows.c.next_at, _rows.c.id)
         .limit(sa.bindparam("limit", type_=sa.Integer))
         .with_for_update(skip_locked=True)
@@ -193,10 +211,18 @@ def _claim() -> sa.Executable:
 
 # Built once: building a statement costs more than running it, and this one runs each second.
 _CLAIM = _claim()
+_CLAIM_OF = _claim(_rows.c.channel == sa.bindparam("of_channel"))
+_LOOK_AGAIN = (
+    sa.update(_rows)
+    .where(_rows.c.incident_id == sa.bindparam("incident"), notifications.IS_PENDING)
+    .where(_rows.c.channel == sa.any_(sa.bindparam("channels", type_=sa.ARRAY(sa.Text))))
+    .where(_rows.c.waited_for == pacing.Why.HOURS, _rows.c.holder.is_(None))
+    .values(next_at=sa.bindparam("now"))
+)
 _SUPPRESS = (
     sa.update(_rows)
-    .where(_rows.c.id == sa.bindparam("row_id"), _IS_PENDING)
-    .values(status=SUPPRESSED, holder=None, suppressed_by=sa.bindparam("why"))
+    .where(_rows.c.id == sa.bindparam("row_id"), notifications.IS_PENDING)
+    .values(status=notifications.SUPPRESSED, holder=None, suppressed_by=sa.bindparam("why"))
     .returning(_rows.c.incident_id)
 )
 # A row that was put off after a try is due at another time than it was written with.
@@ -204,7 +230,7 @@ _RELEASE = (
     sa.update(_rows)
     .where(
         _rows.c.cluster == sa.bindparam("of"),
-        _IS_PENDING,
+        notifications.IS_PENDING,
         _rows.c.holder.is_(None),
         _rows.c.next_at > sa.bindparam("now"),
         _rows.c.next_at == _rows.c.created_at + sa.bindparam("wait", type_=sa.Interval),
@@ -214,7 +240,10 @@ _RELEASE = (
 _IDS = sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid)))
 _is_heard = (
     sa.exists()
-    .where(_rows.c.incident_id == _incidents.c.id, _rows.c.status.in_((PENDING, DELIVERED)))
+    .where(
+        _rows.c.incident_id == _incidents.c.id,
+        _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
+    )
     .correlate(_incidents)
 )
 _UNANNOUNCE = (
@@ -233,32 +262,7 @@ _UNHEARD = (
     .where(_rows.c.incident_id == _IDS)
     .group_by(_rows.c.incident_id, _rows.c.channel)
     .having(
-        sa.func.bool_or(_rows.c.status == SUPPRESSED),
-        ~sa.func.bool_or(_rows.c.status == DELIVERED),
+        sa.func.bool_or(_rows.c.status == notifications.SUPPRESSED),
+        ~sa.func.bool_or(_rows.c.status == notifications.DELIVERED),
     )
 )
-
-
-def _columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "attempts": outcome.notification.attempts + outcome.counts,
-        "last_error": outcome.error[:ERROR_LIMIT] if outcome.error else None,
-    }
-    if outcome.delivered:
-        return values | {"status": DELIVERED, "delivered_at": now}
-    if outcome.retry_at is None:
-        return values | {"status": DEAD}
-    return values | {"next_at": outcome.retry_at}
-
-
-def _notification(row: sa.Row[Any]) -> ports.Notification:
-    return ports.Notification(
-        id=row.id,
-        incident_id=row.incident_id,
-        channel=row.channel,
-        key=row.key,
-        type=row.type,
-        payload=row.payload,
-        attempts=row.attempts,
-        created_at=row.created_at,
-    )

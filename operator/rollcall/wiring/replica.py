@@ -26,6 +26,7 @@ from rollcall.notify import http, pings, registry
 from rollcall.services import (
     deadman,
     deliver,
+    dispatch,
     evaluate,
     event_collector,
     inbox,
@@ -133,7 +134,12 @@ class Replica:
             clock=clock.now,
             cluster=settings.cluster,
             holder=self.elector.identity,
-            sift=self.quiet.sift,
+            dispatch=dispatch.Dispatch(
+                paces=self.channels.pace,
+                sift=self.quiet.sift,
+                cluster=settings.cluster,
+                suppressed=self.metrics.kept_quiet,
+            ),
             on_outcome=self.metrics.sent,
         )
         self.repeat = repeat.Repeat(

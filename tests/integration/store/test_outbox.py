@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rollcall.core import incidents
 from rollcall.services import ports
-from rollcall.store import engine, outbox
+from rollcall.store import engine, notifications, outbox
 from support import builders, clocks
 
 JOB = builders.job()
@@ -263,11 +263,12 @@ async def test_a_given_up_row_is_kept_with_its_error(store: engine.Database) -> 
     (row,) = await claim(store)
 
     await settle(
-        store, ports.Outcome(notification=row, delivered=False, error="x" * 3 * outbox.ERROR_LIMIT)
+        store,
+        ports.Outcome(notification=row, delivered=False, error="x" * 3 * notifications.ERROR_LIMIT),
     )
 
     assert await columns(store, "status", "attempts", "last_error") == [
-        ("dead", 1, "x" * outbox.ERROR_LIMIT)
+        ("dead", 1, "x" * notifications.ERROR_LIMIT)
     ]
 
 

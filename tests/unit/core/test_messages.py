@@ -6,7 +6,7 @@ from uuid import UUID
 
 from rollcall.core import acts, hints, incidents, messages, reasons
 from rollcall.core.executions import Execution, Status, Trigger
-from rollcall.core.policies import Kind
+from rollcall.core.policies import Kind, Severity
 from support import builders
 
 SUBJECT = messages.Subject(namespace="shop", name="report", uid="u", group="billing")
@@ -46,6 +46,7 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
             "acknowledged": None,
             "escalated": 0,
             "resolvedBy": None,
+            "flapping": False,
         },
         "cronjob": {
             "namespace": "shop",
@@ -181,3 +182,39 @@ def test_of_blindness_the_api_server_is_asked_and_of_what_is_over_nobody() -> No
     assert hints.commands_of_cluster(step.incident) == ["kubectl get --raw '/readyz?verbose'"]
     over = builders.step(incident=step.incident, recovered=True).incident
     assert hints.commands_of_cluster(over) == []
+
+
+def test_messages_of_one_incident_become_its_last_one() -> None:
+    opened = builders.step()
+    told = payload(opened) | {"suppressed": 1}
+    raised = builders.step(incident=opened.incident, severity=Severity.CRITICAL)
+    last = payload(raised) | {"suppressed": 2}
+    assert messages.together([told, last]) == last | {"type": "incident.opened", "suppressed": 3}
+
+
+def test_an_end_stays_one_when_it_is_told_with_the_beginning() -> None:
+    opened = builders.step()
+    solved = payload(builders.step(incident=opened.incident, recovered=True))
+    assert messages.together([payload(opened), solved])["type"] == "incident.resolved"
+    assert messages.is_end("incident.resolved")
+    assert not messages.is_end("incident.opened")
+
+
+def test_messages_of_several_incidents_become_a_digest_that_lists_each_once() -> None:
+    one, two = builders.step(), builders.step(kind=Kind.LATE)
+    solved = payload(builders.step(incident=one.incident, recovered=True))
+    later = payload(two) | {"time": "2026-03-02T13:00:00.000Z"}
+    digest = messages.together([payload(one), later, solved])
+    assert digest.keys() == {"version", "type", "time", "cluster", "incidents"}
+    assert (digest["type"], digest["time"]) == ("digest", "2026-03-02T13:00:00.000Z")
+    assert [item["type"] for item in digest["incidents"]] == [
+        "incident.resolved", "incident.opened",
+    ]  # fmt: skip
+    assert digest["incidents"][1] == {
+        name: later[name]
+        for name in ("type", "time", "incident", "cronjob", "execution", "suppressed")
+    }
+
+
+def test_a_message_for_several_has_a_key_of_its_own() -> None:
+    assert messages.key_together("a.1") == "a.1.digest"

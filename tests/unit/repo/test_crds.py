@@ -17,6 +17,7 @@ from rollcall.core import (
     health,
     maintenance,
     names,
+    pacing,
     policies,
     reporting,
     routing,
@@ -159,6 +160,7 @@ def test_health_has_the_words_that_the_code_has() -> None:
 def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
     spec = definitions.part("alertchannels", "spec")["properties"]
     others = {"severities", "kinds", "namespaceSelector", "cronjobSelector", "suspend"}
+    others |= {"digest", "rateLimit", "activeHours"}
     assert spec.keys() - others == KINDS.keys()
     assert _choices(spec["severities"]) == set(policies.Severity)
     assert _choices(spec["kinds"]) == set(policies.Kind)
@@ -252,6 +254,26 @@ def test_mails_have_the_choices_and_bounds_that_the_code_has() -> None:
     for security, port in smtp.PORTS.items():
         assert f"{port} with {security}" in fields["port"]["description"]
     assert resend.ADDRESS in fields["resendURL"]["description"]
+
+
+def test_the_pace_of_a_channel_has_the_choices_and_bounds_that_the_code_has() -> None:
+    spec = {
+        "digest": "Never",
+        "rateLimit": {"messages": 20, "per": "1m"},
+        "activeHours": [{"schedule": "0 8 * * 1-5", "timeZone": "Etc/UTC", "duration": "10h"}],
+    }
+    fields = definitions.part("alertchannels", "spec")["properties"]
+    for name, value in spec.items():
+        definitions.check(fields[name], value)
+    pace = pacing.read("slack", spec)
+    assert (pace.bundles, len(pace.hours)) == (False, 1)
+    assert fields["rateLimit"]["properties"]["messages"]["maximum"] == pacing.MOST_MESSAGES
+    assert fields["activeHours"]["maxItems"] == maintenance.MOST
+    described = fields["rateLimit"]["description"]
+    for kind, limit in pacing.DEFAULT_LIMITS.items():
+        assert kind in described
+        assert limit is None or str(limit.messages) in described
+    assert pacing.DEFAULT_LIMITS.keys() == KINDS.keys()
 
 
 def test_exactly_one_kind_of_channel_is_written() -> None:

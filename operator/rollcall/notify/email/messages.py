@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rollcall.core import texts
-from rollcall.notify import wording
+from rollcall.notify import digests, wording
 from rollcall.services import ports
 
 LONGEST_SUBJECT = 200
 LONGEST_STORY = 10_000
+MOST_LINES = 200  # of a digest
+LONGEST_LIST = 40_000
 
 GREEN, GREY, BLUE, AMBER, RED = "#1b7f52", "#6b6b6b", "#1264a3", "#b25e09", "#c00d0c"
 SEVERITIES: Mapping[str, str] = {"critical": RED, "warning": AMBER, "info": BLUE}
@@ -37,6 +39,8 @@ class Message:
 def render(notification: ports.Notification, *, domain: str) -> Message:
     """Write the e-mail; ids are names below `domain`."""
     payload = notification.payload
+    if digests.is_digest(payload):
+        return _digest(notification, domain)
     key = f"{notification.key}.{_short(notification.channel)}"
     return Message(
         key=key,
@@ -48,6 +52,29 @@ def render(notification: ports.Notification, *, domain: str) -> Message:
             "References": f"<{payload['incident']['id']}@{domain}>",
             "Auto-Submitted": "auto-generated",
         },
+    )
+
+
+def _digest(notification: ports.Notification, domain: str) -> Message:
+    """Write the e-mail of many incidents: how many, and a line for each."""
+    payload = notification.payload
+    key = f"{notification.key}.{_short(notification.channel)}"
+    subject = wording.cut(_line(digests.headline(payload)), LONGEST_SUBJECT)
+    footer = _line(digests.footer(payload))
+    listed = [_line(one) for one in digests.lines(payload, most=MOST_LINES, longest=LONGEST_LIST)]
+    color = SEVERITIES.get(digests.worst(payload), GREEN)
+    items = "\n".join(f"<li>{html.escape(one)}</li>" for one in listed)
+    body = (
+        f'<h2 style="color:{color};font-size:18px">{html.escape(subject)}</h2>\n'
+        f"<ul>\n{items}\n</ul>\n"
+        f'<p style="color:{GREY};font-size:12px">{html.escape(footer)}</p>'
+    )
+    return Message(
+        key=key,
+        subject=subject,
+        text="\n".join([*listed, "", "-- ", footer, ""]),
+        html=_page(body),
+        headers={"Message-ID": f"<{key}@{domain}>", "Auto-Submitted": "auto-generated"},
     )
 
 
@@ -97,7 +124,10 @@ def _html(payload: wording.Payload) -> str:
         parts.append(_code(commands))
     footer = html.escape(_line(wording.footer(payload)))
     parts.append(f'<p style="color:{GREY};font-size:12px">{footer}</p>')
-    body = "\n".join(parts)
+    return _page("\n".join(parts))
+
+
+def _page(body: str) -> str:
     return f'<html><body style="font-family:sans-serif;font-size:14px">\n{body}\n</body></html>\n'
 
 

@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rollcall.notify import wording
+from rollcall.notify import digests, wording
 
 # https://docs.slack.dev/reference/block-kit/blocks: longest header, section text, field.
 LONGEST_HEADER = 150
 LONGEST_SECTION = 3000
 LONGEST_FIELD = 2000
+MOST_LINES = 40  # of a digest
 
 GREEN, GREY, BLUE, AMBER, RED = "#2eb67d", "#8d8d8d", "#1264a3", "#e8912d", "#d40e0d"
 SEVERITIES: Mapping[str, tuple[str, str]] = {
@@ -29,6 +30,8 @@ ENDS: Mapping[str, tuple[str, str]] = {
 
 def render(payload: wording.Payload) -> dict[str, Any]:
     """Build the message: a header, a coloured part with the facts, and the text of pushes."""
+    if digests.is_digest(payload):
+        return _digest(payload)
     emoji, color = _look(payload)
     header = wording.cut(f"{emoji} {wording.headline(payload)}", LONGEST_HEADER)
     return {
@@ -37,6 +40,25 @@ def render(payload: wording.Payload) -> dict[str, Any]:
             {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
         ],
         "attachments": [{"color": color, "blocks": _details(payload)}],
+    }
+
+
+def _digest(payload: wording.Payload) -> dict[str, Any]:
+    """Build the message of many incidents: how many, and a line for each."""
+    emoji, color = SEVERITIES.get(digests.worst(payload), ENDS["incident.resolved"])
+    header = wording.cut(f"{emoji} {digests.headline(payload)}", LONGEST_HEADER)
+    listed = digests.lines(payload, most=MOST_LINES, longest=LONGEST_SECTION)
+    footer = escape(digests.footer(payload), LONGEST_FIELD)
+    blocks = [
+        _section("\n".join(f"• {line}" for line in listed)),
+        {"type": "context", "elements": [_text(footer)]},
+    ]
+    return {
+        "text": escape(header, LONGEST_SECTION),
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
+        ],
+        "attachments": [{"color": color, "blocks": blocks}],
     }
 
 

@@ -8,13 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rollcall.notify import wording
+from rollcall.notify import digests, wording
 
 LONGEST_TITLE = 256
 LONGEST_DESCRIPTION = 1200  # of 4096: an embed may have 6000 characters in all
 LONGEST_VALUE = 150  # of 1024, for the same reason
 LONGEST_HINT = 400  # the same
 LONGEST_FOOTER = 300
+LONGEST_LIST = 4096  # of a digest, which has nothing else
+MOST_LINES = 40
 
 GREEN, GREY, BLUE, AMBER, RED = 0x2EB67D, 0x8D8D8D, 0x1264A3, 0xE8912D, 0xD40E0D
 SEVERITIES: Mapping[str, int] = {"critical": RED, "warning": AMBER, "info": BLUE}
@@ -23,6 +25,8 @@ ENDS: Mapping[str, int] = {"incident.resolved": GREEN, "incident.withdrawn": GRE
 
 def render(payload: wording.Payload) -> dict[str, Any]:
     """Build the message."""
+    if digests.is_digest(payload):
+        return _digest(payload)
     color = ENDS.get(payload["type"])
     if color is None:
         color = SEVERITIES.get(payload["incident"]["severity"], GREY)
@@ -36,6 +40,19 @@ def render(payload: wording.Payload) -> dict[str, Any]:
             for name, value in _facts(payload).items()
         ],
         "footer": {"text": wording.cut(wording.footer(payload), LONGEST_FOOTER)},
+    }
+    return {"embeds": [embed], "allowed_mentions": {"parse": []}}
+
+
+def _digest(payload: wording.Payload) -> dict[str, Any]:
+    """Build the message of many incidents: how many, and a line for each."""
+    listed = digests.lines(payload, most=MOST_LINES, longest=LONGEST_LIST // 2)
+    embed = {
+        "title": _escape(digests.headline(payload), LONGEST_TITLE),
+        "description": "\n".join(_escape(line, LONGEST_LIST // MOST_LINES) for line in listed),
+        "color": SEVERITIES.get(digests.worst(payload), GREEN),
+        "timestamp": payload["time"],
+        "footer": {"text": wording.cut(digests.footer(payload), LONGEST_FOOTER)},
     }
     return {"embeds": [embed], "allowed_mentions": {"parse": []}}
 

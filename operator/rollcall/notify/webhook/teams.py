@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rollcall.notify import http, wording
+from rollcall.notify import digests, http, wording
 
 LARGEST = 28 * 1024  # bytes
 # How long a text may be; where that is too much in all, as with many emojis, less.
 LONGEST = (2000, 400, 100)
 LONGEST_FACT = 300
+MOST_LINES = 40  # of a digest
 
 SEVERITIES: Mapping[str, str] = {
     "critical": "attention",
@@ -41,7 +42,7 @@ def _message(payload: wording.Payload, longest: int) -> dict[str, Any]:
         "msteams": {"width": "Full"},
         "body": _body(payload, longest),
     }
-    runbook = wording.runbook(payload)
+    runbook = None if digests.is_digest(payload) else wording.runbook(payload)
     if runbook and wording.is_address(runbook) and len(runbook) <= longest:
         card["actions"] = [{"type": "Action.OpenUrl", "title": "Runbook", "url": runbook}]
     return {
@@ -54,6 +55,8 @@ def _message(payload: wording.Payload, longest: int) -> dict[str, Any]:
 
 def _body(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
     shorter = min(longest, LONGEST_FACT)
+    if digests.is_digest(payload):
+        return _digest(payload, longest)
     color = ENDS.get(payload["type"]) or SEVERITIES.get(payload["incident"]["severity"], "default")
     title = _escape(wording.headline(payload), shorter)
     body = [
@@ -75,6 +78,19 @@ def _body(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
     footer = _escape(wording.footer(payload), shorter)
     body.append(_text(footer, size="small", isSubtle=True))
     return body
+
+
+def _digest(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
+    """Write how many incidents there are, and a line for each."""
+    color = SEVERITIES.get(digests.worst(payload), "good")
+    listed = digests.lines(payload, most=MOST_LINES, longest=4 * longest)
+    title = _escape(digests.headline(payload), LONGEST_FACT)
+    footer = _escape(digests.footer(payload), LONGEST_FACT)
+    return [
+        _text(title, size="medium", weight="bolder", color=color),
+        *(_text(_escape(line, digests.LONGEST_LINE), spacing="small") for line in listed),
+        _text(footer, size="small", isSubtle=True),
+    ]
 
 
 def _facts(payload: wording.Payload, longest: int) -> list[dict[str, str]]:

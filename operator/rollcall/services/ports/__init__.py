@@ -2,13 +2,13 @@
 
 from rollcall.services.ports.channels import Delivery, Directory, Repeater, Sender, Senders
 from rollcall.services.ports.cluster import Evidence
+from rollcall.services.ports.outbox import Bundles, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.store import (
     ClusterIncidents,
     Housekeeping,
     Incidents,
-    Outbox,
     Registry,
     Schedule,
     Sight,
@@ -41,6 +41,7 @@ __all__ = [
     "Attempts",
     "Audit",
     "AuditEntry",
+    "Bundles",
     "ClusterIncidents",
     "DeadLetter",
     "DeadLetters",

@@ -6,20 +6,18 @@ database's clock, which all deadlines use.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rollcall.core import incidents, policies, reporting, silences, slots
+from rollcall.services.ports.outbox import Bundles, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.values import (
     Applied,
     JobRow,
     JobState,
-    Notification,
-    Outcome,
-    Repetition,
     Summary,
     TrackedJob,
     Trouble,
@@ -108,6 +106,11 @@ class Incidents(Protocol):
     ) -> Mapping[UUID, Mapping[policies.Kind, incidents.Incident]]:
         """Return the same for many jobs, each of them."""
 
+    async def told_before(
+        self, cronjob_id: UUID, since: datetime
+    ) -> Mapping[policies.Kind, datetime]:
+        """Return by kind when the last one ended, since then, of which anybody was told."""
+
     async def lock(
         self, cluster: str, incident_id: UUID
     ) -> tuple[TrackedJob | None, incidents.Incident] | None:
@@ -144,49 +147,6 @@ class ClusterIncidents(Protocol):
         """Return the open incidents of these kinds that jobs of the cluster have."""
 
 
-class Outbox(Protocol):
-    """Notifications that are to be sent."""
-
-    async def enqueue(
-        self,
-        incident: incidents.Incident,
-        channels: Sequence[str],
-        payload: Mapping[str, Any],
-        *,
-        wait: timedelta = timedelta(),
-    ) -> None:
-        """Add one row per channel, due after that wait; repeating it adds nothing."""
-
-    async def release(self, cluster: str, wait: timedelta) -> None:
-        """Let go at once what was written to wait so long and was not tried yet."""
-
-    async def told(self, incident_id: UUID) -> Sequence[str]:
-        """Return the channels that have or will have heard of this incident."""
-
-    async def to_repeat(self, channels: Sequence[str], *, cluster: str) -> Sequence[Repetition]:
-        """Return the open incidents that these channels have or will have heard of."""
-
-    async def claim(
-        self, holder: str, limit: int, lease: timedelta, *, cluster: str
-    ) -> Sequence[Notification]:
-        """Lease due rows (FOR UPDATE SKIP LOCKED), in order per incident and channel.
-
-        A row is due only when no earlier row of its incident and channel is pending.
-        """
-
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what became of claimed rows and end their leases."""
-
-    async def hold_back(self, held: Mapping[int, str]) -> None:
-        """Settle claimed rows that are not sent, by id with the reason.
-
-        An incident of which nobody has heard or will hear is no longer announced.
-        """
-
-    async def unheard(self, incident_ids: Collection[UUID]) -> Collection[tuple[UUID, str]]:
-        """Return incident and channel where messages were held back and none was delivered."""
-
-
 class Silences(Protocol):
     """What keeps alerts quiet."""
 
@@ -217,6 +177,7 @@ class Transaction(Protocol):
     incidents: Incidents
     cluster_incidents: ClusterIncidents
     outbox: Outbox
+    bundles: Bundles
     silences: Silences
     sight: Sight
     neighbours: Neighbours

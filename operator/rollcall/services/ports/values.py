@@ -95,6 +95,14 @@ class Notification:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+    digest_id: int | None = None  # the first row of those that this message tells of at once
+    waited_for: str | None = None  # why it was last made to wait
+    waited_until: datetime | None = None
+
+    @property
+    def since(self) -> datetime:
+        """Since when it could have been sent."""
+        return max(self.created_at, self.waited_until or self.created_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,8 @@ class Incident(base.Base):
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
     acknowledge_reason: Mapped[str | None]
+    flapping: Mapped[bool] = mapped_column(server_default=text("false"))
+    gone_since: Mapped[datetime | None]
     false_alarm: Mapped[bool] = mapped_column(server_default=text("false"))
     tell_again: Mapped[bool] = mapped_column(server_default=text("false"))
     dismissed: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -133,9 +135,23 @@ class Notification(base.Base):
             postgresql_where=text("status = 'pending'"),
         ),
         Index("notifications_incident_idx", "incident_id", "channel", "id"),
+        Index(
+            "notifications_digest_idx",
+            "digest_id",
+            postgresql_where=text("digest_id IS NOT NULL"),
+        ),
+        Index(
+            "notifications_sent_idx",
+            "cluster",
+            "channel",
+            "delivered_at",
+            postgresql_where=text("delivered_at IS NOT NULL"),
+        ),
         base.one_of("status", ("pending", "delivered", "dead", "suppressed")),
         CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered_at"),
         CheckConstraint("(status = 'suppressed') = (suppressed_by IS NOT NULL)", name="suppressed"),
+        CheckConstraint("(waited_for IS NULL) = (waited_until IS NULL)", name="waited"),
+        CheckConstraint("digest_id <= id", name="digest"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -153,3 +169,9 @@ class Notification(base.Base):
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     suppressed_by: Mapped[str | None]  # why it was not sent
+    # The first of the rows that one message tells of at once, of itself too.
+    digest_id: Mapped[int | None] = mapped_column(
+        BigInteger, ForeignKey("notifications.id", ondelete="SET NULL")
+    )
+    waited_for: Mapped[str | None]  # what it was last made to wait for, and until when
+    waited_until: Mapped[datetime | None]

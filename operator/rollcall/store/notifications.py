@@ -1,0 +1,44 @@
+"""Rows of the outbox: their statuses, how one is read, and what a try changes of it."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollcall.services import ports
+
+PENDING, DELIVERED, DEAD, SUPPRESSED = "pending", "delivered", "dead", "suppressed"
+# Written as in the predicate of notifications_pending_idx.
+IS_PENDING = sa.text("notifications.status = 'pending'")
+# What a person reads about a failed try; bodies of error pages can be long.
+ERROR_LIMIT = 2_000
+
+
+def outcome_columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
+    """Return what an outcome changes of a row."""
+    values: dict[str, Any] = {
+        "attempts": outcome.notification.attempts + outcome.counts,
+        "last_error": outcome.error[:ERROR_LIMIT] if outcome.error else None,
+    }
+    if outcome.delivered:
+        return values | {"status": DELIVERED, "delivered_at": now}
+    if outcome.retry_at is None:
+        return values | {"status": DEAD}
+    return values | {"next_at": outcome.retry_at}
+
+
+def read(row: sa.Row[Any]) -> ports.Notification:
+    """Read a row of `notifications`."""
+    return ports.Notification(
+        id=row.id,
+        incident_id=row.incident_id,
+        channel=row.channel,
+        key=row.key,
+        type=row.type,
+        payload=row.payload,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        digest_id=row.digest_id,
+        waited_for=row.waited_for,
+        waited_until=row.waited_until,
+    )
