@@ -41,8 +41,11 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "silent": ("is not heard any more", "was not heard any more"),
     "counter": ("reports odd numbers", "reported odd numbers"),
     "blind": ("is not seen", "was not seen"),
-    "missed_widely": ("does not start many jobs", "did not start many jobs"),
-    "cannot_pull": ("cannot pull images of many jobs", "could not pull images of many jobs"),
+    "missed_widely": ("has many jobs that do not start", "had many jobs that did not start"),
+    "cannot_pull": (
+        "cannot pull the images of many jobs",
+        "could not pull the images of many jobs",
+    ),
 }
 
 # Of the last runs, one for each.

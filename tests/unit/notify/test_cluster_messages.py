@@ -31,7 +31,7 @@ def payload(step: incidents.Step = STEP, jobs: list[str] = JOBS) -> dict[str, An
 
 
 def test_the_headline_names_the_cluster() -> None:
-    assert wording.headline(payload()) == "CRITICAL: cluster prod does not start many jobs"
+    assert wording.headline(payload()) == "CRITICAL: cluster prod has many jobs that do not start"
 
 
 def test_jobs_are_named_as_far_as_they_are_known_and_the_others_counted() -> None:
@@ -43,7 +43,7 @@ def test_what_is_over_names_none() -> None:
     later = builders.SLOT_AT + timedelta(hours=1)
     over = builders.step(incident=STEP.incident, recovered=True, now=later)
     said = payload(over, jobs=[])
-    assert wording.headline(said) == "RESOLVED: cluster prod (did not start many jobs)"
+    assert wording.headline(said) == "RESOLVED: cluster prod (had many jobs that did not start)"
     assert "Jobs" not in wording.facts(said)
 
 
