@@ -5,42 +5,23 @@ Postgres and the way to the receivers are real; only their time is not.
 """
 
 import inspect
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 
 from rollcall.core import policies
-from rollcall.core.executions import Status
 from rollcall.notify import http
-from rollcall.services import deliver, ports, sweep
-from support import builders, delivering, receiver
-from support.receiver import Answer
-from support.stories import HOUR, HOURLY, SECOND, SLOT_AT, Story, ended_with
+from rollcall.services import deliver, sight, sweep
+from support import builders, delivering, happenings, receiver
+from support.audience import Arrival, Receiver
+from support.happenings import ONLY_FAILING, Policy, time
+from support.stories import HOURLY, SECOND, Story
 
-MIDNIGHT = SLOT_AT.replace(hour=0)
-# What a timeline is about is one kind of alert; the others would speak as well.
-ONLY_FAILING: dict[str, Any] = {
-    "rules": {kind.value: {"enabled": False} for kind in policies.Kind}
-    | {"failing": {"warning": 1}}
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message that somebody took."""
-
-    at: datetime
-    channel: str
-    type: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.at:%H:%M:%S} {self.channel}: {self.type}"
+LOOK_EVERY = 10 * SECOND  # at the cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,62 +39,36 @@ class _Wanted:
         return f"{self.begin:%H:%M:%S}-{self.end:%H:%M:%S} {self.channel}: {self.type}"
 
 
-@dataclass
-class Receiver:
-    """Who is told on one channel, and how they answer from when on."""
-
-    name: str
-    hook: receiver.Receiver
-    clock: Callable[[], datetime]
-    arrived: list[Arrival] = field(default_factory=list)
-    tried: list[datetime] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.url = self.hook.url
-        self.answers()
-
-    def answers(self, **how: Any) -> None:  # noqa: ANN401 - as `receiver.Answer` is told
-        """Answer so from now on; without arguments, take everything."""
-        answer = Answer(**how)
-        is_taken = answer.status < 300 and not answer.hang and answer.raw is None
-
-        def take(request: receiver.Request) -> Answer:
-            now = self.clock()
-            self.tried.append(now)
-            if is_taken:
-                self.arrived.append(_arrival(now, self.name, request))
-            return answer
-
-        self.hook.otherwise = take
-
-    def moves(self, url: str) -> None:
-        """Be told there, once the process that delivers has read it."""
-        self.url = url
-
-
-class Timeline:
+class Timeline(happenings.Happenings):
     """Tells a story against the clock."""
 
     def __init__(self, story: Story, client: http.Client) -> None:
-        self.story = story
+        super().__init__(story)
         self._client = client
         self._receivers: dict[str, Receiver] = {}
         self._plan: list[tuple[datetime, int, Callable[[], Any]]] = []
         self._wanted: list[_Wanted] = []
         self._numbers = count()
-        self.is_delivering = True
+        self.is_up = self.is_delivering = True
+        self._eyes: sight.Sight | None = None
         self.sweep = sweep.Sweep(
             store=story.store,
             evaluator=story.evaluator,
             cluster=builders.CLUSTER,
-            is_clear=lambda: True,
+            is_clear=self._is_clear,
             clock=story.clock,
         )
 
-    def tells(self, name: str, hook: receiver.Receiver) -> Receiver:
-        """Add a channel."""
+    def tells(
+        self, name: str, hook: receiver.Receiver, *, only: Sequence[policies.Severity] = ()
+    ) -> Receiver:
+        """Add a channel; one that takes some severities only is told where it is named."""
         self._receivers[name] = Receiver(name, hook, self.story.clock)
-        self.story.channels.names = tuple(self._receivers)
+        if only:
+            self.story.channels.besides = {**self.story.channels.besides, name: only}
+        else:
+            named = set(self._receivers) - set(self.story.channels.besides)
+            self.story.channels.names = tuple(sorted(named))
         self.restart()
         return self._receivers[name]
 
@@ -143,26 +98,50 @@ class Timeline:
         """Expect one message on that channel between these times."""
         self._wanted.append(_Wanted(channel, f"incident.{type}", time(begin), time(end)))
 
-    async def fails(self, job: str = "report") -> None:
-        """End the run of the job's newest slot, badly."""
-        await self._ends(job, Status.FAILED)
+    def stops(self) -> None:
+        """Let nobody look or deliver until `starts`."""
+        self.is_up = False
 
-    async def succeeds(self, job: str = "report") -> None:
-        """End the run of the job's newest slot, well."""
-        await self._ends(job, Status.SUCCEEDED)
+    def stops_delivering(self) -> None:
+        """Let nobody deliver until `starts`."""
+        self.is_delivering = False
 
-    async def play(self, *, until: str) -> None:
+    def starts(self) -> None:
+        """Let another process begin."""
+        self.is_up = self.is_delivering = True
+        self.restart()
+
+    def looks_with(self, eyes: sight.Sight) -> None:
+        """Let only that be judged which is seen with these eyes."""
+        self._eyes = eyes
+
+    def hears_reports(self, begin: str, end: str) -> None:
+        """Let an api process keep reports all that time, and say so each ten seconds."""
+        now = time(begin)
+        while now < time(end):
+            self.at(f"{now:%H:%M:%S}", self.keeps_reports)
+            now += 10 * SECOND
+
+    async def passes(self) -> None:
+        """Do what is due at this moment, before something else happens at it."""
+        await self._work()
+
+    async def play(self, *, until: str, policy: Policy | None = None, **rhythm: object) -> None:
         """Let it happen; then everything wanted has arrived, and nothing else."""
+        await self.live(until=until, policy=policy, **rhythm)
+        self.check()
+
+    async def live(self, *, until: str, policy: Policy | None = None, **rhythm: object) -> None:
+        """Let it happen."""
         end = time(until)
         self.story.clock.set(HOURLY.effective_from)
-        await self.story.begin(ONLY_FAILING)
+        await self.story.begin(policy or ONLY_FAILING, **rhythm)
         for when, _, do in sorted(self._plan, key=lambda step: step[:2]):
             await self._go_on(when)
             outcome = do()
             if inspect.isawaitable(outcome):
                 await outcome
         await self._go_on(end)
-        self.check()
 
     def check(self) -> None:
         """Compare what arrived with what was wanted."""
@@ -201,6 +180,11 @@ class Timeline:
         self.story.clock.set(max(until, self.story.clock()))
 
     async def _work(self) -> None:
+        if not self.is_up:
+            return
+        if self._eyes:
+            await self._eyes.try_to_look()
+            self.story.sight = self._eyes.seen()
         while await self.sweep.sweep():
             pass
         if self.is_delivering:
@@ -208,39 +192,17 @@ class Timeline:
                 pass
             await self.deliver.idle()
 
+    def _is_clear(self) -> bool:
+        return self._eyes is None or self._eyes.is_clear()
+
     async def _due(self) -> datetime | None:
+        if not self.is_up:
+            return None
         query = _DUE if self.is_delivering else _DUE_LOOK
         async with self.story.store.transaction() as unit:
-            found: datetime | None = (await unit.connection.execute(query)).scalar_one()
-            return found
-
-    async def _ends(self, name: str, status: Status) -> None:
-        now = self.story.clock()
-        slot_at = now - (now - SLOT_AT) % HOUR
-        values = {"slot_at": slot_at, "created_at": slot_at} | ended_with(status, now)
-        uid = f"{name}-{slot_at:%H}"
-        job = await self._job(name)
-        await self.story.record(builders.observation(job, job_uid=uid, job_name=uid, **values))
-
-    async def _job(self, name: str) -> ports.TrackedJob:
-        """Return a job that runs as the story's does; it is registered when it is first named."""
-        job = builders.job(name, created_at=HOURLY.effective_from, policy=ONLY_FAILING)
-        async with self.story.store.transaction() as unit:
-            if await unit.registry.owner(job.id) is None:
-                await unit.registry.register(job)
-                await unit.registry.applied(job.id, builders.applied(HOURLY))
-        return job
-
-
-def time(text: str) -> datetime:
-    """Read `HH:MM` or `HH:MM:SS` of the story's day; hours go on beyond 24."""
-    hours, minutes, *seconds = map(int, text.split(":"))
-    return MIDNIGHT + timedelta(hours=hours, minutes=minutes, seconds=sum(seconds))
-
-
-def _arrival(at: datetime, channel: str, request: receiver.Request) -> Arrival:
-    body = json.loads(request.body)
-    return Arrival(at, channel, body["type"], request.headers["webhook-id"])
+            due: datetime | None = (await unit.connection.execute(query)).scalar_one()
+        look = self.story.clock() + LOOK_EVERY if self._eyes else None
+        return min(filter(None, (due, look)), default=None)
 
 
 _DUE_LOOK = sa.text("SELECT min(next_check_at) FROM cronjobs WHERE deleted_at IS NULL")

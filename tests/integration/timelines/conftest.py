@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from rollcall.core import policies
 from rollcall.notify import http
 from rollcall.store import engine
 from support import clocks, receiver
+from support.audience import Receiver
 from support.stories import Story
-from support.timelines import Receiver, Timeline
+from support.timelines import Timeline
 
 TIMEOUT = timedelta(seconds=1)  # stands for the ten seconds of production
 
@@ -23,7 +25,11 @@ async def timeline(store: engine.Database, clock: clocks.Clock) -> AsyncIterator
 
 
 @pytest.fixture
-def tells(timeline: Timeline) -> Iterator[Callable[[str], Receiver]]:
+def tells(timeline: Timeline) -> Iterator[Callable[..., Receiver]]:
     """Add channels, each with a receiver of its own."""
     with contextlib.ExitStack() as stack:
-        yield lambda name: timeline.tells(name, stack.enter_context(receiver.running()))
+
+        def add(name: str, *only: policies.Severity) -> Receiver:
+            return timeline.tells(name, stack.enter_context(receiver.running()), only=only)
+
+        yield add

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from support import certificates, receiver
-from support.timelines import Receiver, Timeline, time
+from support.audience import Receiver
+from support.happenings import time
+from support.timelines import Timeline
 
 Tells = Callable[[str], Receiver]
 QUARTER = timedelta(minutes=15)  # no receiver may ask for more patience
