@@ -42,6 +42,17 @@ class Happenings:
         values |= {"slot_at": time(slot), "created_at": time(started)}
         await self._record("report", job_started_at=time(started), **values)
 
+    async def crashes(self, words: str) -> None:
+        """End the run of the newest slot, badly, with these last words of its program."""
+        now = self.story.clock()
+        slot_at = now - (now - SLOT_AT) % HOUR
+        pod = builders.attempt(
+            job_uid=f"report-{slot_at:%H}", created_at=slot_at, started_at=slot_at, ended_at=now,
+            exit_code=3, reason="Error", message=words,
+        )  # fmt: skip
+        failed = ended_with(Status.FAILED, now)
+        await self._record("report", pod, slot_at=slot_at, created_at=slot_at, **failed)
+
     async def starts_pod(self, slot: str) -> None:
         """Let the pod of a slot's run start."""
         now = self.story.clock()
