@@ -81,7 +81,7 @@ async def _register(store: engine.Database, jobs: Sequence[ports.TrackedJob]) ->
                     schedule=rhythm, deadline=DAY, effective_from=stories.HOURLY.effective_from
                 )
                 await unit.registry.register(job)
-                applied = builders.applied(revision, cronjob_uid=_owner(job))
+                applied = builders.applied(revision, cronjob_uid=job.name)
                 await unit.registry.applied(job.id, applied)
 
 
@@ -181,7 +181,7 @@ class _Work:
             job,
             job_uid=uid,
             job_name=uid,
-            owner_uid=_owner(job),
+            owner_uid=job.name,
             slot_at=slot_at,
             created_at=slot_at,
             **stories.ended_with(status, now),
@@ -210,10 +210,6 @@ class _Work:
             listed={name: len(_spoken_of(told)) for name, told in bodies.items()},
             rss_mib=machine.rss_mib(os.getpid()),
         )
-
-
-def _owner(job: ports.TrackedJob) -> str:
-    return f"cronjob-of-{job.name}"
 
 
 def _share(second: int, jobs: int) -> int:

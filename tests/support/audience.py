@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from typing_extensions import override  # typing has it from 3.12 on
+
 from support import receiver
 from support.receiver import Answer
 
@@ -19,6 +21,7 @@ class Arrival:
     type: str
     key: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.at:%H:%M:%S} {self.channel}: {self.type}"
 

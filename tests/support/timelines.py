@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
+from typing_extensions import override  # typing has it from 3.12 on
 
 from rollcall.core import policies
 from rollcall.notify import http
@@ -35,6 +36,7 @@ class _Wanted:
         is_it = (one.channel, one.type) == (self.channel, self.type)
         return is_it and self.begin <= one.at <= self.end
 
+    @override
     def __str__(self) -> str:
         return f"{self.begin:%H:%M:%S}-{self.end:%H:%M:%S} {self.channel}: {self.type}"
 

@@ -1,6 +1,7 @@
 """Whatever happens on the way, messages come in order, and the last one tells the truth."""
 
 from collections import defaultdict
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from support.stories import Story
 from support.timelines import Timeline
 
 EXAMPLES = settings().max_examples // 8
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "takes it": {},
     "is down": {"status": 500},
     "is busy": {"status": 429, "headers": {"Retry-After": "900"}},
