@@ -8,9 +8,11 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from multiprocessing import connection
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -25,6 +27,8 @@ from support import builders, clocks, delivering, receiver, stories
 SECOND = timedelta(seconds=1)
 # Forked from a server that has imported everything: each start costs milliseconds.
 _PROCESSES = multiprocessing.get_context("forkserver")
+# Whoever starts one asks how all others ended, and each tells it once.
+_REAPING = threading.Lock()
 _PLACES = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "operator")]
 
 
@@ -56,10 +60,7 @@ def job_of(cluster: str) -> ports.TrackedJob:
 
 async def run(walk: Walk) -> int:
     """Do it in a process of its own; returns how that ended, -9 if it was killed."""
-    process = _PROCESSES.Process(target=_main, args=(walk,))
-    await asyncio.to_thread(_start, process)
-    await asyncio.to_thread(process.join)
-    code = process.exitcode
+    code = await asyncio.to_thread(_run, walk)
     assert code is not None
     return code
 
@@ -69,10 +70,16 @@ def passed(walk: Walk) -> Sequence[str]:
     return walk.points.read_text().splitlines()
 
 
-def _start(process: multiprocessing.process.BaseProcess) -> None:
+def _run(walk: Walk) -> int | None:
     _PROCESSES.set_forkserver_preload([__name__])
     os.environ["PYTHONPATH"] = os.pathsep.join(_PLACES)  # the server finds this module by it
-    process.start()
+    process = _PROCESSES.Process(target=_main, args=(walk,))
+    with _REAPING:
+        process.start()
+    connection.wait([process.sentinel])
+    with _REAPING:
+        process.join()
+        return process.exitcode
 
 
 def _main(walk: Walk) -> None:

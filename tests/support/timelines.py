@@ -22,7 +22,7 @@ from support.audience import Arrival, Receiver
 from support.happenings import ONLY_FAILING, Policy, time
 from support.stories import HOURLY, SECOND, Story
 
-LOOK_EVERY = 10 * SECOND  # at the cluster
+LOOK_EVERY = 14 * SECOND  # at the cluster; just often enough to see it
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,10 @@ class Timeline(happenings.Happenings):
         query = _DUE if self.is_delivering else _DUE_LOOK
         async with self.story.store.transaction() as unit:
             due: datetime | None = (await unit.connection.execute(query)).scalar_one()
-        look = self.story.clock() + LOOK_EVERY if self._eyes else None
-        return min(filter(None, (due, look)), default=None)
+        if self._eyes is None:
+            return due
+        look = self.story.clock() + LOOK_EVERY
+        return min(due or look, look) if self._eyes.is_clear() else look
 
 
 _DUE_LOOK = sa.text("SELECT min(next_check_at) FROM cronjobs WHERE deleted_at IS NULL")

@@ -36,9 +36,9 @@ async def nothing() -> None:
 
 @pytest.fixture
 def eyes(timeline: Timeline) -> sight.Sight:
-    """See the cluster every ten seconds, and let only that be judged which is seen."""
+    """Make eyes that see the cluster, once a timeline looks with them."""
     story = timeline.story
-    seen = sight.Sight(
+    return sight.Sight(
         store=story.store,
         evidence=story.cluster,
         inbox=Nothing(),
@@ -47,8 +47,6 @@ def eyes(timeline: Timeline) -> sight.Sight:
         clock=story.clock,
         changed=lambda _: None,
     )
-    timeline.looks_with(seen)
-    return seen
 
 
 @pytest.fixture
@@ -83,7 +81,7 @@ async def test_when_a_run_falls_silent_is_told_by_the_databases_clock_whatever_i
     timeline.hears_reports("12:00", "12:30")
     timeline.at("12:01", reports)
     # The time that the report took, which is real, counts too.
-    timeline.want("team", "opened", "12:05:55", "12:07")
+    timeline.want("team", "opened", "12:05", "12:07")
     await timeline.play(until="12:30", policy=only(silent={"warning": "5m"}))
 
 
@@ -93,10 +91,11 @@ async def test_while_the_api_servers_clock_is_an_hour_off_nothing_is_judged(
 ) -> None:
     tells("team")
     cluster, clock = timeline.story.cluster, timeline.story.clock
-    timeline.at("11:50", setattr, cluster, "clock", lambda: clock() + ahead)
+    timeline.at("11:58", timeline.looks_with, eyes)
+    timeline.at("11:59", setattr, cluster, "clock", lambda: clock() + ahead)
     timeline.at("12:29", setattr, cluster, "clock", clock)
     timeline.want("team", "opened", "12:29", "12:40")
-    await timeline.play(until="12:50", policy=only(missed={"critical": 1}))
+    await timeline.play(until="12:45", policy=only(missed={"critical": 1}))
     assert eyes.is_clear()
 
 
@@ -115,9 +114,10 @@ async def test_a_machine_that_slept_for_twenty_minutes_accuses_nobody(
 ) -> None:
     tells("team")
     timeline.at("12:00:40", timeline.sees_job, "12:00", started="12:00", ended="12:00:30")
+    timeline.at("12:48", timeline.looks_with, eyes)
     timeline.at("12:50", timeline.sleeps_until, "13:10")
     timeline.at("13:11", timeline.sees_job, "13:00", started="13:10", ended="13:11")
-    await timeline.play(until="13:50", policy=ASLEEP, deadline=DAY)
+    await timeline.play(until="13:30", policy=ASLEEP, deadline=DAY)
     [period] = eyes.seen().blind
     assert period.length >= 20 * MINUTE
 
@@ -127,10 +127,11 @@ async def test_what_did_not_run_in_spite_of_it_is_told_when_there_was_time_enoug
 ) -> None:
     tells("team")
     timeline.at("12:00:40", timeline.sees_job, "12:00", started="12:00", ended="12:00:30")
+    timeline.at("12:48", timeline.looks_with, eyes)
     timeline.at("12:50", timeline.sleeps_until, "13:10")
     timeline.want("team", "opened", "13:15", "13:16")  # stale
     timeline.want("team", "opened", "14:01", "14:02")  # missed
-    await timeline.play(until="14:30", policy=ASLEEP, deadline=DAY)
+    await timeline.play(until="14:10", policy=ASLEEP, deadline=DAY)
     assert eyes.seen().blind
 
 
