@@ -6,11 +6,13 @@ nobody has told it anything.
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from typing_extensions import override  # typing has it from 3.12 on
 
@@ -64,7 +66,13 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where to send to."""
-        return f"http://127.0.0.1:{self.port}/hook"
+        scheme, host = ("https", "localhost") if self.is_secure else ("http", "127.0.0.1")
+        return f"{scheme}://{host}:{self.port}/hook"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it speaks TLS."""
+        return isinstance(self._server.socket, ssl.SSLSocket)
 
     @property
     def requests(self) -> list[Request]:
@@ -98,9 +106,13 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def running(port: int = 0) -> Iterator[Receiver]:
-    """Run a receiver on loopback; port 0 takes a free one."""
+def running(port: int = 0, tls: tuple[Path, Path] | None = None) -> Iterator[Receiver]:
+    """Run a receiver on loopback; port 0 takes a free one, `tls` is a certificate and its key."""
     server = _Server(("127.0.0.1", port), _Handler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     receiver = server.receiver = Receiver(server)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -152,7 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.raw is not None:
             self.wfile.write(answer.raw)
             return
-        self.send_response(answer.status)
+        begin = self.send_response_only if "Date" in answer.headers else self.send_response
+        begin(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if not answer.endless:

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from rollcall.core import reporting, texts
+from rollcall.core import redaction, reporting, texts
 
 # Postgres writes numbers out: 1e-300 takes 300 characters there.
 _TINY = 1e-4
@@ -67,7 +67,7 @@ class Error(_Item, tag="error"):
             seq=self.seq,
             at=self.at,
             type=texts.clean(self.type),
-            message=texts.clean(self.message),
+            message=shown(self.message),
             item=self.item and texts.clean(self.item),
             error_class=self.class_,
             retry_after=self.retry_after,
@@ -89,7 +89,7 @@ class DeadLetter(_Item, tag="deadLetter"):
             at=self.at,
             item=texts.clean(self.item),
             payload=document(self.payload, "payload", reporting.LARGEST_VALUE),
-            error=texts.clean(self.error),
+            error=shown(self.error),
             requeue_of=self.requeue_of,
         )
 
@@ -111,7 +111,7 @@ class Result(_Item, tag="result"):
             seq=self.seq,
             at=self.at,
             result=self.result,
-            message=self.message and texts.clean(self.message),
+            message=self.message and shown(self.message),
             counters=counted(self.counters),
             metadata=metadata,
         )
@@ -129,6 +129,11 @@ class Handled(_Item, tag="handled"):
 
 class _Place(msgspec.Struct):
     seq: Seq
+
+
+def shown(words: str, longest: int = reporting.LONGEST_MESSAGE) -> str:
+    """Return what people read, fit for the store and without secrets."""
+    return redaction.redacted(texts.clean(words), longest)
 
 
 _decoder = msgspec.json.Decoder(Checkpoint | Error | DeadLetter | Result | Handled)

@@ -178,7 +178,7 @@ def _progress(said: Progress) -> reporting.Progress:
         done=said.done,
         total=said.total,
         stage=said.stage and texts.clean(said.stage),
-        message=said.message and texts.clean(said.message),
+        message=said.message and items.shown(said.message, reporting.LONGEST_PROGRESS_MESSAGE),
         counters=items.counted(said.counters),
     )
 

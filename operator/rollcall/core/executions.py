@@ -164,8 +164,10 @@ class Execution:
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it ran, once it has ended."""
-        return self.ended_at - self.started_at if self.started_at and self.ended_at else None
+        """How long it ran, once it has ended; nothing where a clock was set back meanwhile."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(self.ended_at - self.started_at, timedelta())
 
 
 def may_become(current: Status, new: Status) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from rollcall.core import reporting
+from rollcall.core import redaction, reporting
 from rollcall.core.reporting import LARGEST_NUMBER, Counters
 
 VERSION = 1
@@ -206,7 +206,7 @@ def _text(fields: Fields, name: str, longest: int) -> str | None:
         return None
     if not isinstance(value, str):
         raise TypeError(f"{name} is text")
-    return value[:longest] or None
+    return redaction.redacted(value[:longest], longest) or None
 
 
 def _counters(fields: Fields) -> Counters | None:

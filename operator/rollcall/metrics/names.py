@@ -31,6 +31,11 @@ class Metrics:
             "Time since the last sweep that went through",
             registry=self.registry,
         )
+        self.outbox_lag = Gauge(
+            "rollcall_outbox_lag_seconds",
+            "Time since the outbox was last asked for messages to send",
+            registry=self.registry,
+        )
         self.observations_waiting = Gauge(
             "rollcall_observations_waiting_seconds",
             "Age of the oldest reading that is not written yet",

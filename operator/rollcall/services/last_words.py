@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from rollcall.core import executions, reporting, termination
+from rollcall.core import executions, redaction, reporting, termination
 from rollcall.services import ports
 
 Pods = Sequence[executions.Attempt]
@@ -25,9 +25,10 @@ class Found:
 
 
 def for_people(attempt: executions.Attempt) -> executions.Attempt:
-    """Return the pod with the words of its program instead of the JSON around them."""
+    """Return the pod with its program's words, without JSON around them and secrets in them."""
     own = termination.own(attempt.message)
-    return replace(attempt, message=own.message) if own else attempt
+    words = own.message if own else attempt.message
+    return replace(attempt, message=words and redaction.redacted(words))
 
 
 async def keep(transaction: ports.Transaction, found: Sequence[Found]) -> Mapping[UUID, Pods]:

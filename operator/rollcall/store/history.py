@@ -62,8 +62,10 @@ def typical(lookback: int = TYPICAL_LOOKBACK) -> sa.Select[Any]:
         .correlate(wanted)
         .subquery()
     )
+    # A clock that is set back between the two makes no run shorter than nothing.
+    took = sa.func.greatest(newest.c.ended_at - newest.c.started_at, timedelta())
     durations = (
-        sa.select((newest.c.ended_at - newest.c.started_at).label("duration"))
+        sa.select(took.label("duration"))
         .where(
             newest.c.status == executions.Status.SUCCEEDED.value,
             newest.c.started_at.is_not(None),

@@ -324,6 +324,8 @@ class Replica:
         if self.led_since:
             last = self.sweep.swept_at or self.led_since
             self.metrics.sweep_lag.set((now - last).total_seconds())
+            asked = self.deliver.drained_at or self.led_since
+            self.metrics.outbox_lag.set((now - asked).total_seconds())
         oldest = self.inbox.oldest()
         self.metrics.observations_waiting.set((now - oldest).total_seconds() if oldest else 0)
 
