@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import ROOT, machine
 
-NAMES = ("schedule", "ingest", "store", "scale")  # the quickest first
+NAMES = ("schedule", "detection", "ingest", "store", "scale")  # the quickest first
 RESULTS = ROOT / "build" / "bench"
 
 
