@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import ROOT, machine
 
-NAMES = ("schedule", "alerts", "ingest", "store", "scale")  # the quickest first
+NAMES = ("schedule", "alerts", "detection", "ingest", "store", "scale")  # the quickest first
 RESULTS = ROOT / "build" / "bench"
 
 

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench import database, machine, report
-from rollcall.core import executions, policies
+from rollcall.core import executions, pacing, policies
 from rollcall.core.executions import Status
 from rollcall.notify import http
-from rollcall.services import deliver, evaluate, observe, ports, quiet, sweep
+from rollcall.services import deliver, dispatch, evaluate, observe, ports, quiet, sweep
 from rollcall.store import engine
 from support import builders, clocks, delivering, receiver, stories
 from support.stories import DAY, HOUR, SECOND, SLOT_AT
@@ -107,7 +107,11 @@ class _Work:
             clock=clock,
             cluster=builders.CLUSTER,
             holder="bench",
-            sift=hush.sift,
+            dispatch=dispatch.Dispatch(
+                paces=lambda _: pacing.read("webhook", {}),
+                sift=hush.sift,
+                cluster=builders.CLUSTER,
+            ),
             monotonic=lambda: clock().timestamp(),
         )
         evaluator = evaluate.Evaluator(
@@ -123,6 +127,7 @@ class _Work:
         self._sweep = sweep.Sweep(
             store=store,
             evaluator=evaluator,
+            beyond=stories.Nobody(),
             cluster=builders.CLUSTER,
             is_clear=lambda: True,
             clock=clock,

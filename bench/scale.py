@@ -7,21 +7,19 @@ times. Each size is started anew (its new jobs are unknown), left alone for five
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NoReturn
+from typing import Any
 
 import deploy
 
 from bench import (
     ROOT,
+    clusters,
     controllers,
     database,
     fakenodes,
@@ -31,7 +29,6 @@ from bench import (
     trackedjobs,
 )
 
-CLUSTER = "rollcall-bench"
 SIZES = (100, 1_000, 10_000)
 FREQUENT = 1_000  # jobs that run every five minutes
 WINDOW_SECONDS = 300.0
@@ -41,8 +38,6 @@ AFTER_READY_SECONDS = 15.0
 
 def run() -> list[dict[str, Any]]:
     """Measure all sizes of $BENCH_SIZES, print a table, return the numbers."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)  # so that all is removed, however it ends
     asked = os.environ.get("BENCH_SIZES")
     sizes = [int(size) for size in asked.split(",")] if asked else SIZES
     numbers: list[report.Scale] = []
@@ -178,17 +173,12 @@ def _memory(pid: int, seconds: float) -> Iterator[float]:
 
 @contextlib.contextmanager
 def _cluster() -> Iterator[deploy.Target]:
-    tool = [sys.executable, str(ROOT / "hack/cluster")]
-    subprocess.run([*tool, "up", CLUSTER], check=True)
-    try:
-        cluster = deploy.target(CLUSTER)
+    with clusters.running() as cluster:
         controllers.unleash(cluster)
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         kinds = ("crd/trackedcronjobs.rollcall.dev", "crd/alertchannels.rollcall.dev")
         cluster.kubectl("wait", *kinds, "--for=condition=Established", "--timeout=60s")
         yield cluster
-    finally:
-        subprocess.run([*tool, "down", CLUSTER], check=True)
 
 
 @contextlib.contextmanager
@@ -206,7 +196,3 @@ def _logs() -> Iterator[Path]:
 
 def _say(text: str) -> None:
     print(f"  {time.strftime('%H:%M:%S')}  {text}", flush=True)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt

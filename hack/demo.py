@@ -38,6 +38,12 @@ STATUS_LAG = 6  # seconds; a status is written at most every five
 
 def install(cluster: deploy.Target) -> None:
     """Apply everything; what is there already stays as it is."""
+    install_receiver(cluster)
+    _apply(cluster, "jobs.yaml", deploy.images(cluster.name)["operator"])
+
+
+def install_receiver(cluster: deploy.Target) -> None:
+    """Apply the receiver of alerts and its channel, and wait until they are ready."""
     here = ("--namespace", deploy.NAMESPACE)
     if not cluster.kubectl("get", "secret", RECEIVER, *here, "--ignore-not-found", "-o", "name"):
         key = f"--from-literal=signing={secrets.token_urlsafe(24)}"
@@ -46,7 +52,6 @@ def install(cluster: deploy.Target) -> None:
     image = deploy.images(cluster.name)["operator"]
     # A new image would restart the receiver, which keeps the alerts in memory.
     _apply(cluster, "receiver.yaml", _receiver_image(cluster) or image)
-    _apply(cluster, "jobs.yaml", image)
     cluster.kubectl("rollout", "status", f"deployment/{RECEIVER}", *here, "--timeout=3m")
     ready = ("wait", "--for=condition=Ready", f"alertchannel/{RECEIVER}", "--timeout=60s")
     cluster.kubectl(*ready)

@@ -46,7 +46,7 @@ class Alerts:
             now = datetime.now(UTC)
             self._alerts.append(
                 {
-                    "receivedAt": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "receivedAt": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                     "path": path,
                     "key": key,
                     "repeated": again,

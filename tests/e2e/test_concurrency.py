@@ -36,6 +36,8 @@ async def test_under_forbid_a_slot_that_could_not_start_is_skipped_for_the_run_b
     assert before.job_name in (skipped.message or "")
     assert skipped.slot_at - before.slot_at == kubes.MINUTE
     assert skipped.job_uid is None
+    statuses = {row.status for row in await ledger.rows(namespace)}
+    assert statuses <= {"succeeded", "skipped", "running", "pending"}
     assert await receiver.of(namespace) == []
 
 

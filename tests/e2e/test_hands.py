@@ -82,6 +82,27 @@ async def test_a_pod_that_is_evicted_fails_its_run_and_is_named_as_the_reason(
     assert kubes.opened(await receiver.of(namespace)) == [("drained", "failing")]
 
 
+async def test_a_pod_whose_node_is_deleted_fails_its_run_as_lost(
+    namespace: kubes.Place, receiver: kubes.Receiver, ledger: ledgers.Ledger
+) -> None:
+    nodes, lost = "/api/v1/nodes", f"lost-{namespace.name}"
+    metadata = {"name": lost}
+    await namespace.kube.create(nodes, {"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+    try:
+        slot = kubes.next_slot()
+        template = kubes.job_template(namespace.image, kubes.HANG)
+        template["spec"]["template"]["spec"]["nodeName"] = lost
+        await namespace.apply_job("astray", schedule=kubes.hourly(slot), jobTemplate=template)
+        await ledger.reached(namespace, "astray", "pending", 120)
+    finally:
+        await namespace.kube.request("DELETE", f"{nodes}/{lost}")
+    # The control plane looks for pods without a node every 20 s, and waits 40 s for each.
+    run = await ledger.ended(namespace, "astray", 150)
+    assert (run.status, run.reason, run.slot_at) == ("failed", "NodeLost", slot)
+    await receiver.first(namespace, "astray", "failing", "opened", 30)
+    assert kubes.opened(await receiver.of(namespace)) == [("astray", "failing")]
+
+
 async def test_a_job_that_is_held_is_queued_until_it_is_let_go(
     namespace: kubes.Place, ledger: ledgers.Ledger
 ) -> None:

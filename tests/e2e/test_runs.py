@@ -1,6 +1,11 @@
 """One broken job is one alert, a sound one is none."""
 
+import pytest
+
+from support import heard
 from support import kube as kubes
+
+FAILURES = 5  # the third makes it critical
 
 
 async def test_a_job_that_succeeds_is_healthy_and_tells_nobody(
@@ -16,7 +21,8 @@ async def test_a_job_that_succeeds_is_healthy_and_tells_nobody(
     assert await receiver.of(namespace) == []
 
 
-async def test_a_job_that_fails_each_time_is_one_alert_until_it_is_mended(
+@pytest.mark.timeout(600)
+async def test_five_failures_and_a_success_are_one_alert_that_rises_and_one_recovery(
     namespace: kubes.Place, receiver: kubes.Receiver
 ) -> None:
     await namespace.apply_job("broken", "exit 3")
@@ -25,9 +31,9 @@ async def test_a_job_that_fails_each_time_is_one_alert_until_it_is_mended(
     assert alert["execution"]["exitCode"] == 3
     status = await kubes.eventually(
         lambda: namespace.status("broken"),
-        150,
-        what="a second failure",
-        good=lambda seen: seen.get("consecutiveFailures", 0) >= 2,
+        300,
+        what="five failures",
+        good=lambda seen: seen.get("consecutiveFailures", 0) >= FAILURES,
     )
     assert status["openIncidents"] == 1
 
@@ -36,7 +42,11 @@ async def test_a_job_that_fails_each_time_is_one_alert_until_it_is_mended(
     assert end["incident"]["id"] == alert["incident"]["id"]
     assert end["incident"]["status"] == "resolved"
     await namespace.health("broken", "Healthy", 20)
-    assert kubes.opened(await receiver.of(namespace)) == [("broken", "failing")]
+    assert await heard.steps(receiver, namespace, "broken") == [
+        ("failing", "opened", "warning"),
+        ("failing", "changed", "critical"),
+        ("failing", "resolved", "critical"),
+    ]
 
 
 async def test_a_run_that_hangs_is_one_alert_though_its_slots_pass_by(

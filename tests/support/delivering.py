@@ -4,8 +4,9 @@ import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
+from rollcall.core import pacing
 from rollcall.notify import http, registry
-from rollcall.services import deliver, ports
+from rollcall.services import deliver, dispatch, ports
 from rollcall.store import engine
 from support import receiver
 
@@ -26,6 +27,11 @@ class Senders:
     def report(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
         assert at.tzinfo
         self.reports.append((channel, delivery))
+
+
+def unpaced(sift: dispatch.Sift, *, cluster: str) -> dispatch.Dispatch:
+    """Let messages go as they come, but for what is sifted out."""
+    return dispatch.Dispatch(paces=lambda _: pacing.PLAIN, sift=sift, cluster=cluster)
 
 
 def now() -> datetime:

@@ -103,7 +103,7 @@ async def _walk(walk: Walk) -> None:
             clock=clock,
             cluster=walk.cluster,
             holder=f"process-{os.getpid()}",
-            sift=_quiet(walk.cluster).sift,
+            dispatch=delivering.unpaced(_quiet(walk.cluster).sift, cluster=walk.cluster),
         )
         await process.round()
         await process.idle()
@@ -121,7 +121,12 @@ async def _sweep(store: engine.Database, cluster: str, clock: clocks.Clock) -> N
         wake=lambda: None,
     )
     await sweep.Sweep(
-        store=store, evaluator=evaluator, cluster=cluster, is_clear=lambda: True, clock=clock
+        store=store,
+        evaluator=evaluator,
+        beyond=stories.Nobody(),
+        cluster=cluster,
+        is_clear=lambda: True,
+        clock=clock,
     ).sweep()
 
 

@@ -1,5 +1,7 @@
 """Ways to break an installation of Rollcall in a cluster, and to see that it is whole again."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from support import kube as kubes
@@ -68,12 +70,12 @@ class System:
         pod, _, _ = holder.partition("_")
         return holder if pod in await self.pods("operator") else ""
 
-    async def pods(self, component: str) -> list[str]:
-        """Return the names of a component's pods, but for those that are going."""
+    async def pods(self, component: str, *, going: bool = False) -> list[str]:
+        """Return the names of a component's pods, those that are going only on demand."""
         selector = f"app.kubernetes.io/component={component}"
         pods = self.place.kube.list(self.place.core("pods"), labelSelector=selector)
         metadata = [pod["metadata"] async for pod in pods]
-        return [one["name"] for one in metadata if "deletionTimestamp" not in one]
+        return [one["name"] for one in metadata if going or "deletionTimestamp" not in one]
 
     async def kill(self, pod: str) -> None:
         """End a pod without a chance to say good-bye."""
@@ -103,8 +105,29 @@ class System:
     async def scale_postgres(self, replicas: int) -> None:
         """Stop or start the embedded database, and wait for it."""
         path = self.place.group("apps/v1", "statefulsets", "rollcall-postgres")
-        await self.place.kube.merge(path, {"spec": {"replicas": replicas}}, manager="e2e")
+        await self._scale(path, replicas)
         await self._count("statefulsets", "rollcall-postgres", within=120)
+
+    @asynccontextmanager
+    async def without(self, component: str) -> AsyncIterator[None]:
+        """Take all pods of `operator` or `api` away in here; then all is ready again."""
+        path = self.place.group("apps/v1", "deployments", f"rollcall-{component}")
+        replicas = (await self.place.kube.get(path))["spec"]["replicas"]
+
+        async def left() -> list[str]:
+            return await self.pods(component, going=True)
+
+        try:
+            await self._scale(path, 0)
+            what = f"the end of the {component}"
+            await kubes.eventually(left, 120, what=what, good=lambda pods: not pods)
+            yield
+        finally:
+            await self._scale(path, replicas)
+            await self.ready(within=300)
+
+    async def _scale(self, path: str, replicas: int) -> None:
+        await self.place.kube.merge(path, {"spec": {"replicas": replicas}}, manager="e2e")
 
     async def _count(self, kind: str, name: str, *, within: float) -> None:
         async def look() -> kubes.Object:

@@ -116,6 +116,19 @@ class Channels:
         return self.labels
 
 
+class Nobody:
+    """Who looks for no causes beyond jobs."""
+
+    async def look_if_due(self) -> None:
+        pass
+
+    def expect(self, due: int) -> None:
+        pass
+
+    async def gathered(self, *, is_more: bool) -> None:
+        pass
+
+
 class Story:
     """One registered hourly job, and what happens to it."""
 

@@ -17,7 +17,7 @@ from typing_extensions import override  # typing has it from 3.12 on
 from rollcall.core import policies
 from rollcall.notify import http
 from rollcall.services import deliver, sight, sweep
-from support import builders, delivering, happenings, receiver
+from support import builders, delivering, happenings, receiver, stories
 from support.audience import Arrival, Receiver
 from support.happenings import ONLY_FAILING, Policy, time
 from support.stories import HOURLY, SECOND, Story
@@ -56,6 +56,7 @@ class Timeline(happenings.Happenings):
         self.sweep = sweep.Sweep(
             store=story.store,
             evaluator=story.evaluator,
+            beyond=stories.Nobody(),
             cluster=builders.CLUSTER,
             is_clear=self._is_clear,
             clock=story.clock,
@@ -85,7 +86,7 @@ class Timeline(happenings.Happenings):
             clock=self.story.clock,
             cluster=builders.CLUSTER,
             holder="operator-1",
-            sift=self.story.quiet.sift,
+            dispatch=delivering.unpaced(self.story.quiet.sift, cluster=builders.CLUSTER),
             monotonic=lambda: self.story.clock().timestamp(),
             jitter=lambda: 1.0,  # the longest of each wait
         )

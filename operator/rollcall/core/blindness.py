@@ -5,7 +5,7 @@ the first one after it: everything in between may have gone unseen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 # A deadline that fell due while we were blind is judged later by the length of that time, but not
@@ -43,9 +43,9 @@ class Sight:
         difference = abs(self.clock_difference)
         return difference if difference > NOTED_DIFFERENCE else timedelta()
 
-    def since(self, at: datetime) -> "Sight":
-        """Forget times of blindness that ended before."""
-        return replace(self, blind=[period for period in self.blind if period.until_at >= at])
+    def hid(self, at: datetime) -> bool:
+        """Whether we were blind then."""
+        return any(period.from_at <= at <= period.until_at for period in self.blind)
 
     def due(self, at: datetime) -> datetime:
         """Return when a deadline counts: later, if it fell due while we were blind."""

@@ -59,6 +59,7 @@ class Facts:
     suspended_since: datetime | None = None
     tally: streaks.Tally | None = None  # over the window of `failure_rate`; None: `recent` tells
     gaps: Sequence[slots.Gap] = ()  # slots without rows, oldest first, none before the last run
+    unseen: streaks.Misses | None = None  # slots of a blind time that this look calls missed
     obstacle: causes.Cause | None = None  # what keeps the unstarted slot from starting
     sight: blindness.Sight = blindness.CLEAR
     reported: Mapping[UUID, Reported] = field(default_factory=dict)  # by run, where rules ask

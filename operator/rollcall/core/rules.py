@@ -47,7 +47,8 @@ RULES: Mapping[Kind, Rule] = {
     ),
     Kind.MISSED: Rule(
         find=slot_rules.missed,
-        holds="so many slots in a row are final, and nothing ran",
+        holds="so many slots in a row are final, and nothing ran; of a time in which Rollcall could"
+        " not see it is told also if something has run since",
         over="a later slot runs, or any run succeeds",
     ),
     Kind.SKIPPED: Rule(

@@ -1,5 +1,6 @@
 """The rules about slots: whether anything ran in them, and whether it ever succeeds."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -11,17 +12,28 @@ SHORTEST_STALE = timedelta(minutes=10)
 
 
 def missed(facts: Facts) -> Check:
-    """Find slots in a row in which nothing ran."""
+    """Find slots in a row in which nothing ran.
+
+    Those of a time in which we were blind are found for one look also if something has run since:
+    else nobody would ever hear of them.
+    """
     row = streaks.misses_in_a_row(facts.recent, facts.gaps)
-    if not row:
-        return NOTHING
+    if row:
+        return _missed(facts, row, _missed_message(row))
+    if facts.unseen:
+        found = _missed(facts, facts.unseen, _unseen_message(facts.unseen))
+        return replace(found, look_again_at=facts.now)
+    return NOTHING
+
+
+def _missed(facts: Facts, row: streaks.Misses, message: str) -> Check:
     return findings.by_count(
         facts,
         Kind.MISSED,
         row.count,
         since=row.since,
         reason=row.reason,
-        message=_missed_message(row),
+        message=message,
         evidence={"slotTime": row.last_at.isoformat()},
         execution_id=row.execution_id,
     )
@@ -87,6 +99,13 @@ def _missed_message(row: streaks.Misses) -> str:
         return f"{row.count} runs in a row did not start, the last of {last}: {why}"
     until = f"; it could have started until {words.clock(row.until_at)}" if row.until_at else ""
     return f"the run of {last} did not start: {why}{until}"
+
+
+def _unseen_message(row: streaks.Misses) -> str:
+    last, why = words.clock(row.last_at), words.cause(row.reason, row.message)
+    runs = f"{row.count} runs did not start, the last of {last}:"
+    what = runs if row.count > 1 else f"the run of {last} did not start:"
+    return f"while Rollcall could not see, {what} {why}; a later one has run"
 
 
 def _stale_after(facts: Facts) -> timedelta | None:

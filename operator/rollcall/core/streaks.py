@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from rollcall.core import slots
+from rollcall.core import blindness, slots
 from rollcall.core.executions import Execution, Status, Trigger
 
 
@@ -95,7 +95,7 @@ def misses_in_a_row(recent: Sequence[Execution], gaps: Sequence[slots.Gap] = ())
     if not told:
         return None
     last_at, reason, message = max(told, key=lambda each: each[0])
-    begins = [run.ended_at or run.slot_at for run in row[-1:]] + [gap.from_at for gap in later[:1]]
+    begins = [_ended_at(run) for run in row[-1:]] + [gap.from_at for gap in later[:1]]
     return Misses(
         count=len(row) + sum(gap.count for gap in later),
         since=min(begins),
@@ -105,6 +105,19 @@ def misses_in_a_row(recent: Sequence[Execution], gaps: Sequence[slots.Gap] = ())
         execution_id=row[0].id if row else None,
         until_at=row[0].ended_at if row else None,
     )
+
+
+def unseen_misses(
+    recent: Sequence[Execution],
+    gaps: Sequence[slots.Gap],
+    *,
+    after: datetime,
+    sight: blindness.Sight,
+) -> Misses | None:
+    """Count the missed slots after `after` of which nobody was told in time: we were blind then."""
+    hidden = [run for run in recent if run.slot_at > after and sight.hid(_ended_at(run))]
+    told = [gap for gap in gaps if gap.from_at > after and sight.hid(gap.from_at)]
+    return misses_in_a_row([run for run in hidden if run.status is Status.MISSED], told)
 
 
 def skips_in_a_row(recent: Sequence[Execution]) -> list[Execution]:
@@ -119,6 +132,10 @@ def skips_in_a_row(recent: Sequence[Execution]) -> list[Execution]:
         if run.status is Status.SKIPPED:
             row.append(run)
     return row
+
+
+def _ended_at(run: Execution) -> datetime:
+    return run.ended_at or run.slot_at
 
 
 def _is_later(at: datetime, ran_at: datetime | None) -> bool:

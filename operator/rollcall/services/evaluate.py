@@ -137,9 +137,10 @@ class Evaluator:
     async def _look(
         self, transaction: ports.Transaction, line: timeline.Timeline, readings: judge.Readings
     ) -> _Look:
-        question = None if readings.are_read else judge.question(line, transaction.now)
-        if question:
-            return _Look(question=question)
+        if not readings.are_read:
+            question = judge.question(line, transaction.now, self._defaults)
+            if question:
+                return _Look(question=question)
         return await self._decide(transaction, line, readings)
 
     async def _decide(

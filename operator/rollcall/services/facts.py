@@ -106,6 +106,7 @@ class Facts:
             hearing=line.hearing,
             suspended_since=_suspended_since(line.revisions),
             gaps=series.since(streaks.last_ran_at(recent), gaps, line.revisions),
+            unseen=_unseen(line, recent, gaps),
             obstacle=obstacle,
             sight=line.sight,
             reported=await reported.gather(transaction, policy, recent),
@@ -148,6 +149,14 @@ class Facts:
 def _may_fail_often(line: Timeline) -> bool:
     return _RATE in line.incidents or any(
         run.status is executions.Status.FAILED for run in line.recent
+    )
+
+
+def _unseen(line: Timeline, recent: Runs, gaps: Sequence[slots.Gap]) -> streaks.Misses | None:
+    """Return what this look, and none before, says of the time in which we were blind."""
+    judged = timeline.judged_through(line.row)
+    return streaks.unseen_misses(
+        recent, series.since(judged, gaps, line.revisions), after=judged, sight=line.sight
     )
 
 

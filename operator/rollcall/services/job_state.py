@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rollcall.core import executions, findings, health, incidents, policies, slots, streaks
 from rollcall.services import alerting, ports
-from rollcall.services.timeline import Timeline, final_at
+from rollcall.services.timeline import Timeline
 
 LOOK_AT_LEAST_EVERY = timedelta(hours=1)
 
@@ -60,6 +60,6 @@ def look_again_at(
     times += [incidents.stable_at(incident) for incident in updated.still_open]
     times.append(updated.quiet_until)
     if line.unstarted:  # slots are judged in order: none before the first of them
-        times.append(max(final_at(line.waiting[0], facts.sight), now))
+        times.append(max(line.final_at(line.waiting[0]), now))
     times.append(slots.next_after(line.revisions, now))
     return min([at for at in times if at] + [now + LOOK_AT_LEAST_EVERY])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollcall.core import causes, executions, ids, series, slots, verdicts
+from rollcall.core import causes, executions, ids, policies, series, slots, verdicts
 from rollcall.services import observe, ports
 from rollcall.services.timeline import Timeline
 
@@ -19,7 +19,8 @@ FEW = 3  # slots whose Jobs are read one by one; of more all Jobs of the CronJob
 HOLDERS = 5  # runs that are looked at for one that held all slots under Forbid
 OTHERS = 50  # other jobs that are asked whether the controller stands still
 _OTHERS_FOR = timedelta(seconds=5)  # so long their answer is good for all jobs
-# A slot that has not started after so long is looked for in the cluster: a watch may be deaf.
+# A slot that has not started after so long, or is late by then, is looked for in the cluster: a
+# watch may be deaf, and its Events say what keeps it from starting.
 DOUBT_AFTER = timedelta(seconds=30)
 
 
@@ -58,10 +59,14 @@ class Judged:
 NOTHING_READ = Readings()
 
 
-def question(line: Timeline, now: datetime) -> Question | None:
+def question(line: Timeline, now: datetime, defaults: policies.Defaults) -> Question | None:
     """Say what is to be read before the job can be looked at; None for nothing."""
-    final = line.unjudged
-    unstarted = [slot for slot in line.unstarted if now - slot.at >= DOUBT_AFTER]
+    final, unstarted = line.unjudged, line.unstarted
+    if unstarted:
+        late = policies.read(line.row.job.policy, defaults).rules[policies.Kind.LATE].thresholds
+        limits = [limit for limit in late.values() if isinstance(limit, timedelta)]
+        doubtful_at = now - min([DOUBT_AFTER, *limits])
+        unstarted = [slot for slot in unstarted if slot.at <= doubtful_at]
     if not final and not unstarted:
         return None
     running = [run for run in line.recent if run.is_open] if final and line.forbids else []

@@ -20,8 +20,6 @@ from rollcall.services import ports
 
 RECENT = 100  # executions that judge and rules look back on
 SLOTS_AT_ONCE = 10_000  # final slots of one look; more are judged in the next, at once
-# Blindness that ended longer ago delays no deadline any more.
-_DELAYING = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +62,12 @@ class Timeline:
         The controller creates a Job for the newest slot alone (cronjob_controllerv2.go,
         mostRecentScheduleTime): once a slot has one, those before it never get theirs.
         """
-        started = [run.slot_at for run in self.recent if run.job_uid and _has_slot(run)]
-        newest = max(started, default=self.row.job.created_at)
+        newest = _newest_started(self.recent) or self.row.job.created_at
         return [slot for slot in self.unstarted if slot.at > newest]
+
+    def final_at(self, slot: slots.Slot) -> datetime:
+        """Return from when on a slot may be judged."""
+        return _final_at(slot, self.sight, _newest_started(self.recent))
 
     @property
     def forbids(self) -> bool:
@@ -122,9 +123,9 @@ async def _timeline(
     now, since = transaction.now, judged_through(row)
     expected = slots.expected(revisions, after=since, until=now)
     due = list(itertools.islice(expected, SLOTS_AT_ONCE + 1))
-    delaying = sight.since(now - _DELAYING)
+    newest = _newest_started(recent)
     # In order of time: none is judged before an earlier one.
-    final = list(itertools.takewhile(lambda slot: final_at(slot, delaying) <= now, due))
+    final = list(itertools.takewhile(lambda slot: _final_at(slot, sight, newest) <= now, due))
     return Timeline(
         row=row,
         recent=recent,
@@ -145,9 +146,21 @@ def judged_through(row: ports.JobRow) -> datetime:
     return row.state.judged_through or row.job.created_at
 
 
-def final_at(slot: slots.Slot, sight: blindness.Sight) -> datetime:
-    """Return from when on a slot may be judged, seen with these eyes."""
-    return sight.due(slot.final_at + sight.widening)
+def _final_at(slot: slots.Slot, sight: blindness.Sight, newest: datetime | None) -> datetime:
+    """Return from when on a slot may be judged.
+
+    Blindness makes it no later: nothing can start the slot any more, everything was listed since,
+    and the judge looks for its Job himself. What ended in it needs no grace where a later slot has
+    a Job, so that all of it is told together.
+    """
+    if newest and slot.at < newest and sight.hid(slot.startable_until):
+        return slot.startable_until
+    return slot.final_at + sight.widening
+
+
+def _newest_started(recent: Sequence[executions.Execution]) -> datetime | None:
+    """Return the newest slot that has a Job."""
+    return max((run.slot_at for run in recent if run.job_uid and _has_slot(run)), default=None)
 
 
 async def _rows(

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollcall.core import errors
-from support import audit, load, outages, posting, recorder
+from support import audit, heard, load, outages, posting, recorder
 from support import kube as kubes
 from support import ledger as ledgers
 
@@ -193,16 +193,9 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
 
         await kubes.eventually(findings, 60, what="a true ledger", good=lambda found: not found)
     assert scene.handover < TAKES_OVER
-    assert await _told(receiver, namespace, "mended") == [
-        ("incident.opened", "warning"),
-        ("incident.changed", "critical"),
-        ("incident.resolved", "critical"),
+    assert await heard.steps(receiver, namespace, "mended") == [
+        ("failing", "opened", "warning"),
+        ("failing", "changed", "critical"),
+        ("failing", "resolved", "critical"),
     ]
-    assert ("incident.opened", "critical") in await _told(receiver, walled, "walled")
-
-
-async def _told(receiver: kubes.Receiver, place: kubes.Place, name: str) -> list[tuple[str, str]]:
-    """Return what was told of a job, but for repetitions under the same key."""
-    messages = await receiver.messages(place, name)
-    payloads = [message["payload"] for message in messages if not message["repeated"]]
-    return [(payload["type"], payload["incident"]["severity"]) for payload in payloads]
+    assert ("missed", "opened", "critical") in await heard.steps(receiver, walled, "walled")

@@ -8,8 +8,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 
 import pytest
 
@@ -31,7 +30,6 @@ FLOOD = {"pause": [0.8, 1.2], "payload": 32 * 1024}  # thirty steps are more tha
 BRIEF = {"pause": [0.1, 0.3], "steps": 5, "result": "partial", "deliver": 0}
 FULL = 900 * 1024  # bytes: less than one dead letter below what is not reserved for results
 MEMORY = 24 * 1024  # KiB; a sidecar has 19 MB when it is full, and 48 MiB at most
-API = "rollcall-api"
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -60,7 +58,7 @@ async def test_while_the_api_is_away_jobs_run_on_and_what_they_said_arrives(
     await reportload.start(namespace, "flooding", FLOOD)
     for name in ("steady", "flooding"):
         await reportload.beyond(ledger, namespace, name)
-    async with _without_api(system):
+    async with system.without("api"):
         back_at = time.monotonic() + AWAY
         await _ends_meanwhile(namespace, ledger)
         await asyncio.sleep(back_at - time.monotonic())
@@ -110,22 +108,6 @@ async def _kill(system: outages.System) -> None:
 
     found = await kubes.eventually(ready, 120, what="an api that is ready")
     await system.sigkill(random.choice(found))
-
-
-@asynccontextmanager
-async def _without_api(system: outages.System) -> AsyncIterator[None]:
-    """Take all of the api away in here."""
-    kube, path = system.place.kube, system.place.group("apps/v1", "deployments", API)
-    replicas = (await kube.get(path))["spec"]["replicas"]
-    try:
-        await kube.merge(path, {"spec": {"replicas": 0}}, manager="e2e")
-        await kubes.eventually(
-            lambda: _pods(system), 120, what="the end of the api", good=lambda pods: not pods
-        )
-        yield
-    finally:
-        await kube.merge(path, {"spec": {"replicas": replicas}}, manager="e2e")
-        await system.ready(within=300)
 
 
 async def _pods(system: outages.System) -> list[kubes.Object]:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from rollcall.core import blindness, policies
+from rollcall.core import blindness, policies, slots
 from rollcall.core.executions import Status
 from rollcall.core.health import Health
 from rollcall.services import ports, sight
@@ -10,39 +10,46 @@ from rollcall.store import engine
 from support import builders, clocks
 from support.stories import DAY, HOUR, MINUTE, SECOND, SLOT_AT, Cluster, Story
 
+QUOTA = slots.EventReading(
+    reason="FailedCreate",
+    message="Error creating job: jobs.batch is forbidden: exceeded quota: none",
+    last_at=SLOT_AT + SECOND,
+)
+
 
 def blind(begin: timedelta, end: timedelta) -> blindness.Sight:
     period = blindness.Blind(from_at=SLOT_AT + begin, until_at=SLOT_AT + end)
     return blindness.Sight(blind=[period])
 
 
-async def test_a_deadline_that_fell_due_while_we_were_blind_is_judged_later(story: Story) -> None:
-    await story.begin()
-    story.sight = blind(MINUTE, 4 * MINUTE)  # the slot is final at 12:01:30
-    await story.look(SLOT_AT + 4 * MINUTE)
-    assert await story.runs() == []
-    due = SLOT_AT + 90 * SECOND + 3 * MINUTE
-    assert await story.again_at() == due
-    await story.look(due)
-    assert [run.status for run in await story.runs()] == [Status.MISSED]
-
-
-async def test_slots_that_wait_for_an_earlier_one_are_not_asked_for_until_then(
+async def test_a_slot_that_ended_while_we_were_blind_is_judged_as_soon_as_we_see(
     story: Story,
 ) -> None:
-    await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
-    story.sight = blind(MINUTE, 3 * MINUTE)
-    at = SLOT_AT + 4 * MINUTE + 10 * SECOND  # the slot of 12:02 fell due a moment after
-    await story.look(at)
-    assert await story.runs() == []
-    assert await story.again_at() == SLOT_AT + 150 * SECOND + 2 * MINUTE
-
-
-async def test_nobody_waits_longer_than_ten_minutes_for_it(story: Story) -> None:
     await story.begin()
+    story.sight = blind(MINUTE, 4 * MINUTE)  # the slot is final at 12:01:30
+    story.cluster.seen = [QUOTA]
+    await story.look(SLOT_AT + 4 * MINUTE)
+    assert [(run.status, run.reason) for run in await story.runs()] == [
+        (Status.MISSED, "QuotaExceeded")
+    ]
+    assert await story.messages() == [("incident.opened", "missed", "critical")]
+
+
+async def test_a_slot_that_is_not_final_when_we_see_again_is_given_its_time(story: Story) -> None:
+    await story.begin()
+    story.sight = blind(30 * SECOND, 80 * SECOND)
+    await story.look(SLOT_AT + 80 * SECOND)
+    assert await story.runs() == []
+    assert await story.again_at() == SLOT_AT + 90 * SECOND
+
+
+async def test_nobody_waits_longer_than_ten_minutes_for_a_limit_that_was_reached_unseen(
+    story: Story,
+) -> None:
+    await story.begin(deadline=DAY)
     story.sight = blind(MINUTE, 50 * MINUTE)
     await story.look(SLOT_AT + 50 * MINUTE)
-    assert [run.status for run in await story.runs()] == [Status.MISSED]
+    assert policies.Kind.LATE in await story.open()
 
 
 async def test_a_slot_that_could_not_be_seen_to_start_is_not_late_at_once(story: Story) -> None:
@@ -55,14 +62,44 @@ async def test_a_slot_that_could_not_be_seen_to_start_is_not_late_at_once(story:
 
 
 async def test_a_slot_that_a_later_run_left_behind_is_not_late(story: Story) -> None:
-    await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
-    story.sight = blind(-MINUTE, 4 * MINUTE)  # the slot of 12:01 is judged later
-    await story.look(SLOT_AT + 6 * MINUTE)
+    await story.begin(schedule="*/5 * * * *", deadline=DAY, effective_from=SLOT_AT - 2 * MINUTE)
+    await story.look(SLOT_AT + 5 * MINUTE + 20 * SECOND)
     assert policies.Kind.LATE in await story.open()
-    await story.record(story.job_of(SLOT_AT + 6 * MINUTE, None))
-    await story.look(SLOT_AT + 6 * MINUTE + 20 * SECOND)
+    await story.record(story.job_of(SLOT_AT + 5 * MINUTE, None))
+    await story.look(SLOT_AT + 5 * MINUTE + 30 * SECOND)  # the slot of 12:00 is not final yet
     assert await story.open() == {}
-    assert [run.slot_at for run in await story.runs()] == [SLOT_AT + 6 * MINUTE]
+    assert [run.slot_at for run in await story.runs()] == [SLOT_AT + 5 * MINUTE]
+
+
+async def test_misses_that_nobody_saw_are_one_alert_though_a_later_slot_has_run(
+    story: Story,
+) -> None:
+    await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
+    story.sight = blind(30 * SECOND, 4 * MINUTE + 20 * SECOND)
+    await story.record(story.job_of(SLOT_AT + 4 * MINUTE))
+    back = SLOT_AT + 4 * MINUTE + 40 * SECOND
+    await story.look_until_done(back)
+    ran, *missed = await story.runs()
+    assert ran.status is Status.SUCCEEDED
+    assert {run.status for run in missed} == {Status.MISSED}
+    assert [run.slot_at for run in missed] == [SLOT_AT + minute * MINUTE for minute in (3, 2, 1)]
+    assert await story.messages() == [
+        ("incident.opened", "missed", "critical"),
+        ("incident.resolved", "missed", "critical"),
+    ]
+    assert await story.open() == {}
+
+
+async def test_a_long_series_that_nobody_saw_is_counted_with_its_gap(story: Story) -> None:
+    await story.begin(schedule="* * * * *", effective_from=SLOT_AT)
+    story.sight = blind(30 * SECOND, 30 * MINUTE + 20 * SECOND)
+    story.cluster.here = [story.job_of(SLOT_AT + 30 * MINUTE)]
+    await story.record(*story.cluster.here)
+    await story.look(SLOT_AT + 30 * MINUTE + 40 * SECOND)
+    incident = (await story.open())[policies.Kind.MISSED]
+    assert incident.evidence["count"] == 29
+    await story.look_until_done(SLOT_AT + 30 * MINUTE + 40 * SECOND)
+    assert await story.open() == {}
 
 
 async def test_clocks_that_differ_widen_the_grace(story: Story) -> None:

@@ -14,7 +14,16 @@ from rollcall.core import errors, policies
 from rollcall.core.executions import Status, Trigger
 from rollcall.services import facts, sweep
 from support import builders
-from support.stories import HOUR, HOURLY, MINUTE, SECOND, SLOT_AT, Story, ended_with
+from support.stories import (
+    HOUR,
+    HOURLY,
+    MINUTE,
+    SECOND,
+    SLOT_AT,
+    Nobody,
+    Story,
+    ended_with,
+)
 
 BEGUN = SLOT_AT - MINUTE  # so that the first expected slot is SLOT_AT
 
@@ -148,19 +157,6 @@ async def test_jobs_for_which_the_cluster_is_to_be_read_are_left_to_a_look_of_th
         after = {row.job.name: row for row in await transaction.registry.registered("test")}
     assert after["other"] == before["other"]
     assert after[story.job.name].state.last_schedule_at == SLOT_AT
-
-
-class Nobody:
-    """Who looks for no causes beyond jobs."""
-
-    async def look_if_due(self) -> None:
-        pass
-
-    def expect(self, due: int) -> None:
-        pass
-
-    async def gathered(self, *, is_more: bool) -> None:
-        pass
 
 
 async def test_a_job_that_cannot_be_looked_at_costs_the_others_nothing(story: Story) -> None:

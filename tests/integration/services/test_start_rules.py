@@ -62,6 +62,20 @@ async def test_a_queue_is_no_obstacle_and_its_time_does_not_count(story: Story) 
     assert (await story.open()).keys() == {Kind.CANNOT_START}
 
 
+async def test_a_slot_that_is_late_sooner_than_it_is_doubted_says_why_at_once(
+    story: Story,
+) -> None:
+    await story.begin({"rules": {"late": {"warning": "10s"}}}, deadline=HOUR)
+    story.cluster.seen = [QUOTA]
+    await story.look(SLOT_AT + 9 * SECOND)
+    assert story.cluster.reads == []
+    await story.look(SLOT_AT + 10 * SECOND)
+    late = (await story.open())[Kind.LATE]
+    assert (late.severity, late.reason) == (Severity.WARNING, "QuotaExceeded")
+    await story.look(SLOT_AT + 40 * SECOND)
+    assert await story.messages() == [("incident.opened", "late", "warning")]
+
+
 async def test_a_job_that_a_quota_refuses_is_told_before_its_slot_is_missed(story: Story) -> None:
     await story.begin(deadline=HOUR)
     story.cluster.seen = [QUOTA]

@@ -36,10 +36,11 @@ def test_a_deadline_in_blindness_counts_later_by_its_length(
     assert blindness.Sight(blind=periods).due(AT) == AT + later * MINUTE
 
 
-def test_only_what_ended_before_is_forgotten() -> None:
-    sight = blindness.Sight(blind=[blind(0, 1), blind(2, 3)], clock_difference=SECOND)
-    since = sight.since(AT + 2 * MINUTE)
-    assert (since.blind, since.clock_difference) == ([blind(2, 3)], SECOND)
+def test_what_is_hidden_lies_in_a_time_of_blindness() -> None:
+    sight = blindness.Sight(blind=[blind(0, 1), blind(3, 4)])
+    seconds = (-1, 0, 60, 61, 180, 241)
+    hidden = [second for second in seconds if sight.hid(AT + second * SECOND)]
+    assert hidden == [0, 60, 180]
 
 
 @pytest.mark.parametrize(

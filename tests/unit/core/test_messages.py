@@ -212,7 +212,7 @@ def test_messages_of_several_incidents_become_a_digest_that_lists_each_once() ->
     ]  # fmt: skip
     assert digest["incidents"][1] == {
         name: later[name]
-        for name in ("type", "time", "incident", "cronjob", "execution", "suppressed")
+        for name in ("type", "time", "incident", "cronjob", "jobs", "execution", "suppressed")
     }
 
 

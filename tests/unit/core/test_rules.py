@@ -16,6 +16,7 @@ from rollcall.core import (
     rule_specs,
     rules,
     slots,
+    streaks,
 )
 from rollcall.core.executions import Status, Trigger
 from rollcall.core.policies import Kind, Severity
@@ -270,6 +271,35 @@ def test_every_rule_can_be_turned_off(kind: Kind) -> None:
     given = facts(run(), suspended_since=AT - 1000 * HOUR, unstarted=AT - HOUR, policy=off)
     assert rules.check(given)[kind] == findings.NOTHING
     assert rules.recovered(incident(kind), given)
+
+
+def test_misses_that_nobody_saw_are_told_once_though_something_has_run_since() -> None:
+    blind = blindness.Blind(from_at=AT - 6 * HOUR, until_at=AT - HOUR)
+    sight = blindness.Sight(blind=[blind])
+    misses = [run(ago, Status.MISSED, reason="QuotaExceeded") for ago in (3, 4, 5)]
+    recent = (run(2, Status.SUCCEEDED), *misses, run(7, Status.MISSED))
+    unseen = streaks.unseen_misses(recent, [], after=AT - 6 * HOUR, sight=sight)
+    check = rules.check(facts(*recent, unseen=unseen))[Kind.MISSED]
+    assert check.finding
+    assert (check.finding.severity, check.finding.reason) == (Severity.CRITICAL, "QuotaExceeded")
+    assert check.finding.message == (
+        "while Rollcall could not see, 3 runs did not start, the last of 2026-03-02 09:00 UTC:"
+        " a quota of the namespace is used up: nothing ran; a later one has run"
+    )
+    assert check.look_again_at == AT
+    assert found(Kind.MISSED, facts(*recent)) is None
+
+
+def test_of_one_miss_that_nobody_saw_the_sentence_is_about_one() -> None:
+    sight = blindness.Sight(blind=[blindness.Blind(from_at=AT - 4 * HOUR, until_at=AT)])
+    recent = (run(1, Status.SUCCEEDED), run(3, Status.MISSED))
+    unseen = streaks.unseen_misses(recent, [], after=AT - 4 * HOUR, sight=sight)
+    finding = rules.check(facts(*recent, unseen=unseen))[Kind.MISSED].finding
+    assert finding
+    assert finding.message == (
+        "while Rollcall could not see, the run of 2026-03-02 09:00 UTC did not start:"
+        " nothing ran; a later one has run"
+    )
 
 
 def test_a_missed_slot_says_until_when_it_could_have_started() -> None:
