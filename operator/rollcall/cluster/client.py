@@ -56,6 +56,7 @@ class KubeClient:
         self._access = access
         self._on_request = on_request
         self._session: aiohttp.ClientSession | None = None
+        self._date: str | None = None
 
     @classmethod
     async def connect(
@@ -159,8 +160,14 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = str(error) or type(error).__name__
             raise errors.ClusterUnavailable(f"{method} {path}: {text}") from error
-        self.server_time = date_of(answer.headers)
+        self._read_clock(answer.headers)
         return decode(method, path, answer.status, answer.headers, data)
+
+    def _read_clock(self, headers: Mapping[str, str]) -> None:
+        """Note the server's time; one text is read once, for it says the same for a second."""
+        said = headers.get("Date")
+        if said != self._date:
+            self._date, self.server_time = said, date_of(headers)
 
     @contextlib.asynccontextmanager
     async def _ask(

@@ -180,11 +180,8 @@ class Batcher:
         async def keep(unit: ports.Transaction) -> Mapping[str, reporting.Kept]:
             return await unit.reports.keep(reports(unit.now))
 
-        kept: Mapping[str, reporting.Kept] = {}
-        if any(entry.items or entry.lost for entry in batch):
-            kept = await self._store.run(keep)
-        else:
-            await self._store.beat(reports)
+        is_short = all(entry.is_short() for entry in batch)
+        kept = await (self._store.beat(reports) if is_short else self._store.run(keep))
         self._on_batch(time.monotonic() - started, len(batch))
         for entry in batch:
             entry.settle(_outcome(entry, kept))

@@ -9,7 +9,8 @@ Invariants:
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -22,7 +23,10 @@ logger = logging.getLogger(__name__)
 # The operator registers a job before its first Job can exist, so that a minute covers its restart.
 YOUNG = timedelta(seconds=60)
 YOUNG_RETRY = 1.0  # seconds
-KNOWN_FOR = 60.0  # seconds; earlier pods that turn up late change the number of an attempt
+# Seconds; earlier pods that turn up late change the number of an attempt. Whoever is the same at
+# the second look stays so: nothing else of it changes.
+KNOWN_FOR = 60.0
+SETTLED_FOR = 600.0
 REFUSED_FOR = 5.0  # seconds; a stranger that tries again costs nothing meanwhile
 MOST_KNOWN = 20_000  # pods that run at a time; about 1 KB each
 MOST_REFUSED = 10_000
@@ -72,6 +76,14 @@ class _Seen:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """Whose a pod is, and whether two looks a while apart said so."""
+
+    identity: ports.Identity
+    is_settled: bool
+
+
 class Reviewer(Protocol):
     """Checks tokens."""
 
@@ -102,6 +114,7 @@ class Reporters:
         reviewer: Reviewer,
         lookup: Lookup,
         cluster: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._reviewer = reviewer
@@ -110,7 +123,7 @@ class Reporters:
         # After a restart of the api every pod of the cluster is unknown at once.
         self._looks = gathering.Gathering(self._look, wait=0, most=MOST_LOOKED_AT)
         self._discovering = asyncio.Semaphore(MOST_DISCOVERED)
-        self._known = recent.Recent[str, ports.Identity](lifetime=KNOWN_FOR, size=MOST_KNOWN)
+        self._known = recent.Recent[str, _Known](lifetime=SETTLED_FOR, size=MOST_KNOWN, clock=clock)
         self._learning: dict[Pod, asyncio.Task[ports.Identity]] = {}
         self._refused = recent.Recent[str, str](lifetime=REFUSED_FOR, size=MOST_REFUSED)
 
@@ -124,11 +137,17 @@ class Reporters:
             raise Unauthenticated("the token is not valid for this api")
         if caller.pod is None:
             raise Forbidden("the token is not bound to a pod")
-        return self._known.get(caller.pod.uid) or await self._learned(caller.pod)
+        return self._remembered(caller.pod.uid) or await self._learned(caller.pod)
 
     async def close(self) -> None:
         """Wait for what is being asked."""
         await asyncio.gather(*self._learning.values(), return_exceptions=True)
+
+    def _remembered(self, pod_uid: str) -> ports.Identity | None:
+        known = self._known.get(pod_uid)
+        if known is None or not (known.is_settled or self._known.get(pod_uid, within=KNOWN_FOR)):
+            return None
+        return known.identity
 
     async def _learned(self, pod: Pod) -> ports.Identity:
         """Ask once for all requests of a pod; a request that is given up ends nothing.
@@ -157,7 +176,9 @@ class Reporters:
         except Forbidden as error:
             self._refused.put(pod.uid, str(error))
             raise
-        self._known.put(pod.uid, identity)
+        before = self._known.get(pod.uid)
+        is_settled = before is not None and before.identity == identity
+        self._known.put(pod.uid, _Known(identity=identity, is_settled=is_settled))
         return identity
 
     async def _stored(self, pod: Pod) -> _Seen:

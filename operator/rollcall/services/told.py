@@ -53,6 +53,12 @@ class Entry:
         if told.progress and not (self.progress and self.progress.seq > told.progress.seq):
             self.progress = told.progress
 
+    def is_short(self) -> bool:
+        """Whether there are no losses in it, and no items but results."""
+        return not self.lost and all(
+            isinstance(item, reporting.Result) for item in self.items.values()
+        )
+
     def report(self, now: datetime, clock: float) -> reporting.Report:
         """Return what is to be kept; `now` is the database's, `clock` the monotonic one's."""
         return reporting.Report(

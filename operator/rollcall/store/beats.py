@@ -1,11 +1,11 @@
-"""Heartbeats in one round trip, on a connection of their own: begin, write, commit.
+"""Heartbeats and results in one round trip, on a connection of their own: begin, write, commit.
 
 Most batches hold nothing else. The three statements are sent together, which costs both sides a
 fraction of what a transaction with its round trips does.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,18 +14,27 @@ import psycopg
 from rollcall.core import reporting
 from rollcall.store import connections, heard
 
+# The planner takes a batch for a hundred pods, whatever its size, and would then read all pods
+# twice to write a few: half as costly by its figures, four times as costly on the clock.
+_OTHER_WAYS = (b"seqscan", b"hashjoin", b"mergejoin")
+BY_KEY = b"".join(b", set_config('enable_%s', 'off', true)" % way for way in _OTHER_WAYS)
+
 
 class Beats:
     """Writes batches one after the other. After a failure the next one connects anew."""
 
     def __init__(self, connect: connections.Connect, *, begin: bytes) -> None:
         self._connect = connect
-        self._begin = begin
+        self._begin = begin + BY_KEY
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._connected_at = 0.0
 
-    async def keep(self, reports: Sequence[reporting.Report], now: datetime) -> None:
-        """Keep heartbeats and progress; raises psycopg.Error, and mostly nothing is kept then.
+    async def keep(
+        self, reports: Sequence[reporting.Report], now: datetime
+    ) -> Mapping[str, reporting.Kept]:
+        """Keep heartbeats, progress and results; raises psycopg.Error, and mostly nothing is kept.
+
+        Where there are results it returns of all known pods what became of them.
 
         Where the connection is lost at COMMIT it may be: who repeats them counts them twice.
 
@@ -33,6 +42,8 @@ class Beats:
         """
         connection = await self._open()
         try:
+            if any(report.items for report in reports):
+                return await self._keep_results(connection, reports, now)
             async with connection.pipeline():
                 await connection.execute(self._begin)
                 await connection.execute(heard.PLAIN, heard.parameters(reports, now))
@@ -40,6 +51,20 @@ class Beats:
         except BaseException:
             await self.close()
             raise
+        return {}
+
+    async def _keep_results(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        reports: Sequence[reporting.Report],
+        now: datetime,
+    ) -> Mapping[str, reporting.Kept]:
+        given = heard.parameters_with_results(reports, now)
+        async with connection.pipeline():
+            await connection.execute(self._begin)
+            found = await connection.execute(heard.PLAIN_WITH_RESULTS, given)
+            await connection.commit()
+        return {uid: reporting.Kept(is_news=bool(counts)) async for uid, counts in found}
 
     async def close(self) -> None:
         """Hang up."""

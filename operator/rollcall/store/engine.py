@@ -153,26 +153,28 @@ class Database:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         return await self._once(work)
 
-    async def beat(self, reports: Callable[[datetime], Sequence[reporting.Report]]) -> None:
-        """Keep heartbeats and progress in a transaction of their own.
+    async def beat(
+        self, reports: Callable[[datetime], Sequence[reporting.Report]]
+    ) -> Mapping[str, reporting.Kept]:
+        """Keep heartbeats, progress and results in a transaction of their own; no other items.
 
         `reports` is given the time that theirs are counted from. What fails is done again in an
         ordinary transaction, which knows what to make of it.
         """
 
-        async def keep(unit: Transaction) -> None:
-            await unit.reports.keep(reports(unit.now))
+        async def keep(unit: Transaction) -> Mapping[str, reporting.Kept]:
+            return await unit.reports.keep(reports(unit.now))
 
         if self._clock is not None:
-            await self.run(keep)
-            return
+            return await self.run(keep)
         now = datetime.now(UTC)
         try:
-            await self._beats.keep(reports(now), now)
+            return await self._beats.keep(reports(now), now)
         except psycopg.Error as error:
-            await self.run(keep)
+            kept = await self.run(keep)
             # In an outage that fails as well, and whoever asked says so.
             logger.warning("heartbeats took the long way", extra={"error": failures.text(error)})
+            return kept
 
     async def ping(self) -> None:
         """Make one round trip; raises errors.StoreUnavailable."""

@@ -1,4 +1,4 @@
-"""What comes with every report: the heartbeat, and how far the program is.
+"""What comes with every report: the heartbeat, and how far the program is; and its last word.
 
 One statement of a fixed text for a whole batch, one JSON parameter, no indexed column touched, rows
 locked in the order of their keys so that concurrent batches cannot deadlock. Rows say how long ago
@@ -26,10 +26,30 @@ _PROGRESS = f"({_IS_NEW} OR {_IS_NEWEST} AND told.progress_seq > coalesce(pod.pr
 _MOVED = "(told.done, told.counters) IS DISTINCT FROM (pod.done, pod.counters)"
 # The rate is counted from the first report, and anew by a program that begins from the front.
 _ANEW = "told.done IS NOT NULL AND (pod.progress_first_done IS NULL OR told.done < pod.done)"
+# As `reported.Pod.result` has it: one of this start replaces any, others count where there is none.
+_COUNTS = f"""
+    told.result IS NOT NULL AND CASE WHEN {_IS_NEW} THEN true
+        WHEN {_IS_NEWEST} THEN told.result_seq > pod.settled_seq ELSE pod.result IS NULL END
+"""
 
 
 def _latest(column: str, value: str) -> str:
     return f"{column} = CASE WHEN {_PROGRESS} THEN {value} ELSE pod.{column} END"
+
+
+_RESULT = ("result", "result_message", "result_counters", "metadata")
+_RESULT_TYPES = """
+    result_seq bigint, result text, result_message text, result_counters jsonb, metadata jsonb,
+    result_at timestamptz
+"""
+
+
+def _resulting() -> str:
+    """Return what a result changes."""
+    said = [f"{name} = CASE WHEN told.counts THEN told.{name} ELSE pod.{name} END"
+            for name in _RESULT]  # fmt: skip
+    at = "least(greatest(told.result_at, pod.created_at), now())"
+    return ", ".join([*said, f"result_at = CASE WHEN told.counts THEN {at} ELSE pod.result_at END"])
 
 
 _TEXT = f"""
@@ -88,7 +108,27 @@ _READ = sa.text(
     """
 )
 # The same for the driver alone, with the database's own now.
-PLAIN = _TEXT.replace(":now", "NULL").replace(":told", "%(told)s").encode()
+_PLAIN = _TEXT.replace(":now", "NULL").replace(":told", "%(told)s")
+PLAIN = _PLAIN.encode()
+
+
+def _with_results() -> str:
+    """Build the same with results; which of them count is told by the locked rows."""
+    settled = f"settled_seq = CASE WHEN {_IS_NEW} THEN 0"
+    changes = {
+        settled: f"""{_resulting()}, settled_seq = CASE
+            WHEN {_IS_NEW} THEN coalesce(told.result_seq, 0)
+            WHEN {_IS_NEWEST} THEN greatest(pod.settled_seq, told.result_seq)""",
+        "SELECT told.*,": f"SELECT told.*, {_COUNTS.replace('pod.', 'attempts.')} AS counts,",
+        "counters jsonb\n": f"counters jsonb, {_RESULT_TYPES}\n",
+    }
+    text = _PLAIN
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text + "RETURNING pod.pod_uid, told.counts"
+
+
+PLAIN_WITH_RESULTS = _with_results().encode()
 
 
 async def keep(
@@ -113,8 +153,30 @@ async def keep_and_read(
 
 def parameters(reports: Iterable[reporting.Report], now: datetime) -> dict[str, str]:
     """Return what PLAIN takes; `now` is what the reports' times are counted back from."""
-    rows = sorted((_row(report, now) for report in reports), key=_pod_uid)
-    return {"told": columns.dumps(rows)}
+    return _parameters(_row(report, now) for report in reports)
+
+
+def parameters_with_results(reports: Iterable[reporting.Report], now: datetime) -> dict[str, str]:
+    """Return what PLAIN_WITH_RESULTS takes, of reports that have no other items."""
+    return _parameters(_row(report, now) | _result(report) for report in reports)
+
+
+def _parameters(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    return {"told": columns.dumps(sorted(rows, key=_pod_uid))}
+
+
+def _result(report: reporting.Report) -> dict[str, Any]:
+    said = report.items[-1] if report.items else None
+    if not isinstance(said, reporting.Result):
+        return {}
+    return {
+        "result_seq": said.seq,
+        "result": said.result,
+        "result_message": said.message,
+        "result_counters": said.counters,
+        "metadata": said.metadata,
+        "result_at": said.at.isoformat(),
+    }
 
 
 def _pod_uid(row: Mapping[str, Any]) -> str:

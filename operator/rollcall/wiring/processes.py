@@ -94,6 +94,7 @@ def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Serve
             timeout_graceful_shutdown=5,
             limit_concurrency=12_000,
             server_header=False,
+            proxy_headers=False,  # nobody is known by an address
         )
     )
 

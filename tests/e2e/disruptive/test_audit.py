@@ -184,8 +184,8 @@ async def test_whatever_is_killed_or_stopped_the_ledger_equals_what_the_cluster_
         await system.ready(within=300)
         await scene.without_api_server()
         await system.ready(within=300)
-        heard = namespace.condition("heard", "Reporting", "Heard", within=150)
-        await asyncio.gather(heard, scene.mend())
+        hears = namespace.condition("heard", "Reporting", "Heard", within=150)
+        await asyncio.gather(hears, scene.mend())
         until = await scene.calm()
 
         async def findings() -> list[str]:

@@ -1,5 +1,7 @@
 """Heartbeats alone, which take a shorter way."""
 
+import functools
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 from rollcall.core import errors
 from rollcall.core import reporting as values
-from rollcall.store import beats, connections, engine
+from rollcall.store import beats, connections, engine, heard
 from support import builders, clocks, postgres, reporting, said
 
 RUN = builders.execution(builders.job())
@@ -49,6 +51,77 @@ async def test_beats_of_unknown_pods_cost_nobody_else(store: engine.Database) ->
     pods = ("unknown", "pod\0", "pod\ud800", "%(told)s", "pod-1")
     await store.beat(lambda now: [said.report(uid, at=now) for uid in pods])
     assert (await reporting.beats(store))[1] == 1
+
+
+# A result of one of three starts of the sidecar, with one of two numbers.
+SAID = list(itertools.product(("a" * 16, said.BOOT, said.LATER_BOOT), (1, 2)))
+STORIES = list(itertools.product(SAID, repeat=3))
+
+
+def told(uid: str, step: int, number: int, now: datetime) -> values.Report:
+    """Build what one pod says in one step of a story; the last step has no result for some."""
+    boot, seq = STORIES[number][step]
+    one = said.result(
+        seq, message=f"{boot} {step}", counters={"rows": step}, metadata={"n": [step, None]}
+    )
+    items = [] if step + 1 == len(STORIES[number]) and number % 3 == 0 else [one]
+    return said.report(uid, *items, at=now, boot=boot, is_final=step == 1)
+
+
+def given(reports: Sequence[values.Report], _now: datetime) -> Sequence[values.Report]:
+    """Return what was built before."""
+    return reports
+
+
+async def test_results_leave_the_same_on_the_short_way_as_on_the_long_one(
+    store: engine.Database,
+) -> None:
+    pods = {way: [f"{way}-{number:03}" for number in range(len(STORIES))]
+            for way in ("long", "short")}  # fmt: skip
+    await said.prepare(store, *pods["long"], *pods["short"], run=RUN, job=builders.job())
+    for step in range(3):
+        now = datetime.now(UTC)
+        reports = {way: [told(uid, step, number, now) for number, uid in enumerate(uids)]
+                   for way, uids in pods.items()}  # fmt: skip
+        kept = await said.keep(store, *reports["long"])
+        short = await store.beat(functools.partial(given, reports["short"]))
+        for long_uid, short_uid, report in zip(
+            pods["long"], pods["short"], reports["long"], strict=True
+        ):
+            if report.items:
+                assert kept[long_uid] == short[short_uid]
+    columns = "result, result_message, result_counters, metadata, result_at, settled_seq, boots"
+    columns += ", final_at IS NULL, heartbeats"
+    rows = await said.rows(store, f"SELECT {columns} FROM attempts ORDER BY pod_uid")  # noqa: S608
+    assert rows[: len(STORIES)] == rows[len(STORIES) :]
+    assert len(set(map(str, rows))) > 6
+
+
+async def test_a_result_of_a_pod_that_is_not_known_is_not_kept(store: engine.Database) -> None:
+    await said.prepare(store, "pod-1", run=RUN, job=builders.job())
+    pods = ("unknown", "pod-1")
+    kept = await store.beat(lambda now: [said.report(uid, said.result(), at=now) for uid in pods])
+    assert dict(kept) == {"pod-1": values.Kept(is_news=True)}
+
+
+async def test_a_result_that_cannot_be_kept_is_told(store: engine.Database) -> None:
+    await said.prepare(store, "pod-1", run=RUN, job=builders.job())
+    long = said.result(message="x" * (values.LONGEST_MESSAGE + 1))
+    with pytest.raises(errors.Unstorable):
+        await store.beat(lambda now: [said.report("pod-1", long, at=now)])
+    assert (await reporting.beats(store))[1] == 0
+
+
+async def test_a_batch_is_found_by_its_keys(store: engine.Database, dsn: str) -> None:
+    await said.prepare(store, "pod-1", run=RUN, job=builders.job())
+    begin = b"SELECT 1" + beats.BY_KEY
+    parameters = heard.parameters([said.report()], builders.SLOT_AT)
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        await connection.execute(begin)
+        plan = await connection.execute(b"EXPLAIN " + heard.PLAIN, parameters)
+        text = str(await plan.fetchall())
+    assert "Seq Scan" not in text
+    assert text.count("Index Scan") == 2
 
 
 async def test_a_restart_of_postgres_costs_no_beat_and_is_in_the_log(

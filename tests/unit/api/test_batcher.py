@@ -64,8 +64,10 @@ class Store:
         async with self.transaction() as unit:
             return await work(unit)
 
-    async def beat(self, reports: Callable[[datetime], Sequence[reporting.Report]]) -> None:
-        await self.run(lambda unit: unit.reports.keep(reports(unit.now)))
+    async def beat(
+        self, reports: Callable[[datetime], Sequence[reporting.Report]]
+    ) -> Mapping[str, reporting.Kept]:
+        return await self.run(lambda unit: unit.reports.keep(reports(unit.now)))
 
     def pods(self) -> list[list[str]]:
         """Return who was in each transaction."""

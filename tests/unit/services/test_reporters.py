@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from rollcall.services import ports, reporters
-from support import builders
+from support import builders, said
 from support import reporting as stand_ins
 
 CROWD = 3 * reporters.MOST_DISCOVERED
@@ -29,12 +29,17 @@ class Lookup:
 
 
 class Store:
-    """Knows nobody."""
+    """Knows the pods in `known`; counts how often it is asked."""
+
+    def __init__(self, **known: ports.Identity) -> None:
+        self.known = known
+        self.asked = 0
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[ports.Transaction]:
         async def identify(_pod_uids: Collection[str]) -> Mapping[str, ports.Identity]:
-            return {}
+            self.asked += 1
+            return self.known
 
         attempts = SimpleNamespace(identify=identify)
         yield cast("ports.Transaction", SimpleNamespace(now=builders.SLOT_AT, attempts=attempts))
@@ -52,3 +57,28 @@ async def test_a_crowd_of_unknown_pods_is_looked_up_a_few_at_a_time() -> None:
     refused = await asyncio.gather(*map(known.identify, crowd), return_exceptions=True)
     assert {type(one) for one in refused} == {reporters.Forbidden}
     assert (lookup.asked, lookup.most) == (CROWD, reporters.MOST_DISCOVERED)
+
+
+async def test_who_is_the_same_at_a_second_look_is_looked_at_seldom() -> None:
+    run, now = builders.execution(builders.job()), [0.0]
+    store = Store(pod=said.identity(run, pod_uid="pod"))
+    known = reporters.Reporters(
+        store=cast("ports.Store", store),
+        reviewer=stand_ins.Reviewer(token=stand_ins.caller("pod")),
+        lookup=Lookup(),
+        cluster=builders.CLUSTER,
+        clock=lambda: now[0],
+    )
+
+    async def identify(at: float) -> tuple[int, int]:
+        now[0] = at
+        return (await known.identify("token")).attempt, store.asked
+
+    assert await identify(0) == (1, 1)
+    assert await identify(reporters.KNOWN_FOR) == (1, 1)
+    store.known["pod"] = said.identity(run, pod_uid="pod", attempt=2)  # an earlier one turned up
+    assert await identify(61) == (2, 2)
+    assert await identify(121) == (2, 2)
+    assert await identify(122) == (2, 3)  # the same again: it stays so
+    assert await identify(122 + reporters.SETTLED_FOR) == (2, 3)
+    assert await identify(123 + reporters.SETTLED_FOR) == (2, 4)

@@ -221,8 +221,11 @@ class Store(Protocol):
         Raises errors.StoreUnavailable if repeating does not help.
         """
 
-    async def beat(self, reports: Callable[[datetime], Sequence[reporting.Report]]) -> None:
-        """Keep reports without items and losses, cheaper than `run` does.
+    async def beat(
+        self, reports: Callable[[datetime], Sequence[reporting.Report]]
+    ) -> Mapping[str, reporting.Kept]:
+        """Keep reports that have no losses and no items but results, cheaper than `run` does.
 
-        `reports` builds them for a time that theirs are counted from. Raises what `run` does.
+        Returns by pod UID what became of results, at least; unknown pods are left out. `reports`
+        builds them for a time that theirs are counted from. Raises what `run` does.
         """
