@@ -177,7 +177,25 @@ def _claim() -> sa.Executable:
         sa.update(_rows)
         .where(_rows.c.id.in_(sa.select(due.c.id)))
         .values(next_at=sa.bindparam("again_at"), holder=sa.bindparam("by"))
-        .returning(_rows)
+        .returning(*_rows.c, _begun().label("begun"))
+    )
+
+
+def _begun() -> sa.ScalarSelect[Any]:
+    """Return the thread that an earlier message of the incident began in the channel, the last."""
+    earlier = _rows.alias()
+    return (
+        sa.select(earlier.c.thread)
+        .where(
+            earlier.c.incident_id == _rows.c.incident_id,
+            earlier.c.channel == _rows.c.channel,
+            earlier.c.id < _rows.c.id,
+            earlier.c.thread.is_not(None),
+        )
+        .order_by(earlier.c.id.desc())
+        .limit(1)
+        .correlate(_rows)
+        .scalar_subquery()
     )
 
 
@@ -223,7 +241,7 @@ def _columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
         "last_error": outcome.error[:ERROR_LIMIT] if outcome.error else None,
     }
     if outcome.delivered:
-        return values | {"status": DELIVERED, "delivered_at": now}
+        return values | {"status": DELIVERED, "delivered_at": now, "thread": outcome.thread}
     if outcome.retry_at is None:
         return values | {"status": DEAD}
     return values | {"next_at": outcome.retry_at}
@@ -239,4 +257,5 @@ def _notification(row: sa.Row[Any]) -> ports.Notification:
         payload=row.payload,
         attempts=row.attempts,
         created_at=row.created_at,
+        thread=row.begun,
     )

@@ -26,6 +26,7 @@ from rollcall.core import (
 )
 from rollcall.notify import http, registry
 from rollcall.notify.email import addresses, resend, smtp
+from rollcall.notify.slack import bot
 from rollcall.notify.webhook import channel as webhook
 from support import clocks, definitions
 
@@ -191,6 +192,16 @@ def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
         ({"slack": {"webhookURLSecretRef": {"name": "a", "key": "b"}}}, {"webhookURL"}),
         (
             {
+                "slack": {
+                    "botTokenSecretRef": {"name": "a", "key": "b"},
+                    "channel": "#alerts",
+                    "url": "https://slack-gov.com/api",
+                }
+            },
+            {"botToken", "channel", "url"},
+        ),
+        (
+            {
                 "pagerDuty": {
                     "routingKeySecretRef": {"name": "a", "key": "b"},
                     "url": "https://events.eu.pagerduty.com/v2/enqueue",
@@ -234,7 +245,16 @@ def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
             {"from", "to", "resendKey", "resendURL"},
         ),
     ],
-    ids=["webhook", "webhook-with-secrets", "slack", "pagerDuty", "alertmanager", "smtp", "resend"],
+    ids=[
+        "webhook",
+        "webhook-with-secrets",
+        "slack",
+        "slack-bot",
+        "pagerDuty",
+        "alertmanager",
+        "smtp",
+        "resend",
+    ],
 )
 def test_a_channel_of_the_schema_is_one_that_the_code_reads(
     section: Object, settings: set[str]
@@ -252,6 +272,12 @@ def test_mails_have_the_choices_and_bounds_that_the_code_has() -> None:
     for security, port in smtp.PORTS.items():
         assert f"{port} with {security}" in fields["port"]["description"]
     assert resend.ADDRESS in fields["resendURL"]["description"]
+
+
+def test_bots_have_the_bounds_and_the_address_that_the_code_has() -> None:
+    fields = definitions.part("alertchannels", "spec", "slack")["properties"]
+    assert fields["channel"]["maxLength"] == bot.LONGEST_CHANNEL
+    assert bot.ADDRESS in fields["url"]["description"]
 
 
 def test_exactly_one_kind_of_channel_is_written() -> None:

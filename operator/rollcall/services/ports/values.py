@@ -94,6 +94,7 @@ class Notification:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+    thread: Mapping[str, Any] | None = None  # of the incident in the channel, begun last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,7 @@ class Outcome:
     retry_at: datetime | None = None  # None and not delivered: given up
     counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
     error: str | None = None
+    thread: Mapping[str, Any] | None = None  # as its delivery says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
