@@ -324,6 +324,16 @@ async def test_jobs_are_found_by_what_they_say_of_suspension(
         ),
         pytest.param(
             {
+                "slack": {
+                    "botTokenSecretRef": {"name": "slack", "key": "token"},
+                    "channel": "C0123456789",
+                    "url": "https://slack-gov.com/api",
+                }
+            },
+            id="slack-bot",
+        ),
+        pytest.param(
+            {
                 "pagerDuty": {
                     "routingKeySecretRef": {"name": "pagerduty", "key": "routing-key"},
                     "url": "https://events.eu.pagerduty.com/v2/enqueue",
@@ -397,6 +407,30 @@ async def test_a_channel_is_stored_as_written(server: Server, spec: Object) -> N
             {"slack": {"webhookURL": "https://hooks.example"}},
             'unknown field "spec.slack.webhookURL"',
             id="slack-address-in-the-open",
+        ),
+        pytest.param(
+            {"slack": {}}, "exactly one of botTokenSecretRef and webhookURLSecretRef", id="slack"
+        ),
+        pytest.param(
+            {
+                "slack": {
+                    "webhookURLSecretRef": {"name": "a", "key": "b"},
+                    "botTokenSecretRef": {"name": "a", "key": "c"},
+                    "channel": "#alerts",
+                }
+            },
+            "exactly one of botTokenSecretRef and webhookURLSecretRef",
+            id="slack-two-ways",
+        ),
+        pytest.param(
+            {"slack": {"botTokenSecretRef": {"name": "a", "key": "b"}}},
+            "write channel with botTokenSecretRef, and only with it",
+            id="slack-bot-without-channel",
+        ),
+        pytest.param(
+            {"slack": {"botTokenSecretRef": {"name": "a", "key": "b"}, "channel": "team data"}},
+            "write the channel's ID, or its name such as #alerts",
+            id="slack-channel-with-a-space",
         ),
         pytest.param({"pagerDuty": {}}, "routingKeySecretRef", id="pagerduty-without-key"),
         pytest.param(

@@ -4,10 +4,10 @@ Only what delivery uses is there; a test that reaches for more fails.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from rollcall.core import errors
@@ -25,6 +25,7 @@ class Row:
     next_at: datetime
     status: str = "pending"  # pending, delivered, dead
     error: str | None = None
+    thread: Mapping[str, Any] | None = None
 
 
 class MemoryStore:
@@ -121,7 +122,7 @@ class _Outbox:
         claimed = sorted(due, key=lambda row: (row.next_at, row.notification.id))[:limit]
         for row in claimed:
             row.next_at = self._now + lease
-        return [row.notification for row in claimed]
+        return [replace(row.notification, thread=self._thread(row)) for row in claimed]
 
     async def settle(self, outcomes: Sequence[ports.Outcome]) -> None:
         for outcome in outcomes:
@@ -132,16 +133,26 @@ class _Outbox:
             row.error = outcome.error
             if outcome.delivered:
                 row.status = "delivered"
+                row.thread = outcome.thread
             elif outcome.retry_at is None:
                 row.status = "dead"
             else:
                 row.next_at = outcome.retry_at
 
+    def _thread(self, row: Row) -> Mapping[str, Any] | None:
+        earlier = [one for one in self._store.rows if self._precedes(one, row) and one.thread]
+        return earlier[-1].thread if earlier else None
+
     def _waits(self, row: Row) -> bool:
         return any(
+            self._precedes(earlier, row) and earlier.status == "pending"
+            for earlier in self._store.rows
+        )
+
+    @staticmethod
+    def _precedes(earlier: Row, row: Row) -> bool:
+        return (
             earlier.notification.incident_id == row.notification.incident_id
             and earlier.notification.channel == row.notification.channel
             and earlier.notification.id < row.notification.id
-            and earlier.status == "pending"
-            for earlier in self._store.rows
         )

@@ -1,5 +1,6 @@
 """Payloads of notifications, built the real way: say only what matters."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -58,7 +59,11 @@ def failed(message: str, job_name: str = "report-1") -> executions.Execution:
 
 
 def notification(
-    body: dict[str, Any], key: str = "3f1c.1", channel: str = "team"
+    body: dict[str, Any],
+    key: str = "3f1c.1",
+    channel: str = "team",
+    thread: Mapping[str, Any] | None = None,
+    attempts: int = 0,
 ) -> ports.Notification:
     """Build the row that carries a payload."""
     return ports.Notification(
@@ -68,8 +73,9 @@ def notification(
         key=key,
         type=body["type"],
         payload=body,
-        attempts=0,
+        attempts=attempts,
         created_at=builders.SLOT_AT,
+        thread=thread,
     )
 
 

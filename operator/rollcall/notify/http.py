@@ -44,11 +44,15 @@ _SHORTEST_SECRET = 6  # shorter parts of an address are words like "hooks" or "a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer, its body cut to what an error shows."""
+    """An answer: its body, and the text of it cut to what an error shows."""
 
     status: int
     headers: Mapping[str, str]
     text: str
+    body: bytes = b""
+
+
+Judge = Callable[[str, Reply, datetime], ports.Delivery]  # by host, at that time
 
 
 class Client:
@@ -79,11 +83,18 @@ class Client:
         )
 
     async def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], secrets: Sequence[str] = ()
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        secrets: Sequence[str] = (),
+        judge: Judge | None = None,
     ) -> ports.Delivery:
         """Send exactly these bytes as JSON; never raises for what the other side does.
 
         `secrets` are those of the body and the headers: a reply that repeats them is not shown so.
+        `judge` is for receivers whose status says too little.
         """
         target = httpx.URL(url)
         hidden = [*secrets, *_secrets(target)]
@@ -96,7 +107,7 @@ class Client:
         except (httpx.HTTPError, OSError) as error:
             text = shown(str(error) or type(error).__name__, hidden)
             return _failed(f"{target.host}: {text}")
-        return judge(target.host, reply, self._now())
+        return (judge or by_status)(target.host, reply, self._now())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,9 +124,12 @@ class Client:
     ) -> Reply:
         sent = {"Content-Type": "application/json", **headers}
         async with self._http.stream("POST", url, content=body, headers=sent) as response:
-            text = (await _read(response)).decode(errors="replace")
+            content = await _read(response)
             return Reply(
-                status=response.status_code, headers=response.headers, text=shown(text, hidden)
+                status=response.status_code,
+                headers=response.headers,
+                text=shown(content.decode(errors="replace"), hidden),
+                body=content,
             )
 
 
@@ -151,7 +165,7 @@ def _is_http(url: str) -> bool:
         return False
 
 
-def judge(host: str, reply: Reply, now: datetime) -> ports.Delivery:
+def by_status(host: str, reply: Reply, now: datetime) -> ports.Delivery:
     """Say what an answer means for the message."""
     status = reply.status
     detail = {"status": status}

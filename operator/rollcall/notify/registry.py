@@ -24,7 +24,7 @@ def factories(client: http.Client, now: Callable[[], datetime]) -> dict[str, Fac
     """
     return {
         "webhook": lambda config: webhook.Webhook(client, webhook.read(config), now),
-        "slack": lambda config: slack.Slack(client, slack.read(config)),
+        "slack": lambda config: slack.make(client, config),
         "email": lambda config: email.make(client, config, now),
         "alertmanager": lambda config: alertmanager.Alertmanager(
             client, alertmanager.read(config), now

@@ -6,10 +6,11 @@ rest are on the process' monotonic clock.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
+from typing import Any
 
 from rollcall.services import ports
 
@@ -43,6 +44,7 @@ class Verdict:
     result: Result
     delay: timedelta = timedelta()
     error: str | None = None
+    thread: Mapping[str, Any] | None = None
 
     def outcome(self, now: datetime) -> ports.Outcome:
         """Turn it into the row's next state."""
@@ -53,6 +55,7 @@ class Verdict:
             retry_at=now + self.delay if again else None,
             counts=self.result is not Result.POSTPONED,
             error=self.error and self.error.replace("\0", "")[:LONGEST_ERROR],
+            thread=self.thread,
         )
 
 
@@ -96,7 +99,9 @@ class Lane:
         """Say what a try comes to, and whether the channel rests now."""
         if delivery.delivered:
             self._failures = 0
-            return Verdict(notification=notification, result=Result.DELIVERED)
+            return Verdict(
+                notification=notification, result=Result.DELIVERED, thread=delivery.thread
+            )
         if delivery.permanent:
             return dead(notification, delivery.error or "refused")
         if delivery.retry_after is not None:

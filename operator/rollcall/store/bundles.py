@@ -25,7 +25,7 @@ _OF_CHANNEL = _rows.c.channel == sa.bindparam("of_channel")
 
 # Built once: building a statement costs more than running it.
 _FOLLOWING = (
-    sa.select(_rows)
+    sa.select(*notifications.COLUMNS)
     .where(notifications.IS_PENDING, _rows.c.digest_id.is_(None))
     .where(_rows.c.incident_id == _INCIDENTS, _OF_CHANNEL)
     .order_by(_rows.c.id)
@@ -61,10 +61,10 @@ _JOIN = (
     sa.update(_rows)
     .where(_rows.c.id == _IDS, notifications.IS_PENDING, _rows.c.digest_id.is_(None))
     .values(digest_id=sa.bindparam("first"))
-    .returning(_rows)
+    .returning(*notifications.COLUMNS)
 )
 _MEMBERS = (
-    sa.select(_rows)
+    sa.select(*notifications.COLUMNS)
     .where(_rows.c.digest_id == sa.bindparam("first"), notifications.IS_PENDING)
     .order_by(_rows.c.id)
 )

@@ -6,12 +6,36 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollcall.services import ports
+from rollcall.store import models
+
+_rows = models.table(models.Notification)
 
 PENDING, DELIVERED, DEAD, SUPPRESSED = "pending", "delivered", "dead", "suppressed"
 # Written as in the predicate of notifications_pending_idx.
 IS_PENDING = sa.text("notifications.status = 'pending'")
 # What a person reads about a failed try; bodies of error pages can be long.
 ERROR_LIMIT = 2_000
+
+
+def _begun() -> sa.ScalarSelect[Any]:
+    """Return the thread that an earlier message of the incident began in the channel, the last."""
+    earlier = _rows.alias()
+    return (
+        sa.select(earlier.c.thread)
+        .where(
+            earlier.c.incident_id == _rows.c.incident_id,
+            earlier.c.channel == _rows.c.channel,
+            earlier.c.id < _rows.c.id,
+            earlier.c.thread.is_not(None),
+        )
+        .order_by(earlier.c.id.desc())
+        .limit(1)
+        .correlate(_rows)
+        .scalar_subquery()
+    )
+
+
+COLUMNS = (*_rows.c, _begun().label("begun"))  # what `read` wants
 
 
 def outcome_columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
@@ -21,7 +45,7 @@ def outcome_columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
         "last_error": outcome.error[:ERROR_LIMIT] if outcome.error else None,
     }
     if outcome.delivered:
-        return values | {"status": DELIVERED, "delivered_at": now}
+        return values | {"status": DELIVERED, "delivered_at": now, "thread": outcome.thread}
     if outcome.retry_at is None:
         return values | {"status": DEAD}
     return values | {"next_at": outcome.retry_at}
@@ -38,6 +62,7 @@ def read(row: sa.Row[Any]) -> ports.Notification:
         payload=row.payload,
         attempts=row.attempts,
         created_at=row.created_at,
+        thread=row.begun,
         digest_id=row.digest_id,
         waited_for=row.waited_for,
         waited_until=row.waited_until,

@@ -205,7 +205,7 @@ def _claim(*more: sa.ColumnElement[bool]) -> sa.Executable:
         sa.update(_rows)
         .where(_rows.c.id.in_(sa.select(due.c.id)))
         .values(next_at=sa.bindparam("again_at"), holder=sa.bindparam("by"))
-        .returning(_rows)
+        .returning(*notifications.COLUMNS)
     )
 
 

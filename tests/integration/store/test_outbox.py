@@ -334,3 +334,34 @@ async def test_what_is_resolved_is_repeated_no_more(store: engine.Database) -> N
         ended = builders.step(JOB, incident=incident, recovered=True)
         await unit.incidents.save(ended, at=unit.now)
         assert await unit.outbox.to_repeat(["am"], cluster=builders.CLUSTER) == []
+
+
+async def test_a_thread_is_recorded_with_its_delivery_and_given_to_all_that_follows(
+    store: engine.Database,
+) -> None:
+    await enqueue(store, "slack", "chat", version=1)
+    await enqueue(store, "slack", job=builders.job("other"))
+    threads = []
+    for version, begun in ((1, "1.1"), (2, None), (3, "1.3"), (4, None)):
+        for row in await claim(store):
+            place = {"ts": begun} if begun and row.channel == "slack" else None
+            await settle(store, replace(delivered(row), thread=place))
+            if (row.channel, row.incident_id) == ("slack", builders.step(JOB).incident.id):
+                threads.append(row.thread)
+        await enqueue(store, "slack", "chat", version=version + 1)
+
+    assert threads == [None, {"ts": "1.1"}, {"ts": "1.1"}, {"ts": "1.3"}]
+    rest = {row.channel: row.thread for row in await claim(store)}
+    assert rest == {"slack": {"ts": "1.3"}, "chat": None}
+
+
+async def test_a_thread_of_a_message_that_somebody_else_recorded_first_is_not_taken(
+    store: engine.Database,
+) -> None:
+    await enqueue(store, "slack", version=1)
+    (row,) = await claim(store)
+    for begun in ("1.1", "1.2"):
+        await settle(store, replace(delivered(row), thread={"ts": begun}))
+    await enqueue(store, "slack", version=2)
+
+    assert [row.thread for row in await claim(store)] == [{"ts": "1.1"}]

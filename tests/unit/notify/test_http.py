@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 def judge(status: int, text: str = "", **headers: str) -> ports.Delivery:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return http.judge("hooks.test", http.Reply(status=status, headers=named, text=text), NOW)
+    return http.by_status("hooks.test", http.Reply(status=status, headers=named, text=text), NOW)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

@@ -1,16 +1,17 @@
 """What a Slack message says, and that Slack would take it."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.core import errors, incidents, policies
-from rollcall.notify import wording
-from rollcall.notify.slack import channel
+from rollcall.notify import http, wording
+from rollcall.notify.slack import bot, channel
 from rollcall.notify.slack import messages as slack
+from rollcall.services import ports
 from support import builders
 from support.payloads import failed, payload
 
@@ -206,13 +207,59 @@ def test_a_payload_of_a_later_version_is_still_shown() -> None:
     assert header(slack.render(body)) == "⚪ FATAL: shop/backup odd"
 
 
-def test_an_address_is_required() -> None:
-    with pytest.raises(errors.InvalidSpec, match="write webhookURLSecretRef"):
-        channel.read({})
+def made(**config: str) -> ports.Sender:
+    return channel.make(cast("http.Client", None), config)  # it only keeps it
+
+
+@pytest.mark.parametrize("given", [{}, {"webhookURL": "https://a.test", "botToken": "xoxb-1"}])
+def test_one_way_to_send_is_required(given: dict[str, str]) -> None:
+    with pytest.raises(errors.InvalidSpec, match="exactly one of botTokenSecretRef and webhook"):
+        made(**given)
 
 
 def test_a_wrong_address_is_refused_without_repeating_it() -> None:
     with pytest.raises(errors.InvalidSpec) as refused:
-        channel.read({"webhookURL": "hooks.slack.com/services/T0/B0/secret"})
+        made(webhookURL="hooks.slack.com/services/T0/B0/secret")
     assert "secret" not in str(refused.value)
     assert refused.value.reason == "InvalidURL"
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        pytest.param({"botToken": "xoxb-1"}, "slack.channel: write the channel's ID", id="none"),
+        pytest.param({"channel": "team data"}, "slack.channel: write the channel's", id="spaces"),
+        pytest.param({"channel": "#" + "x" * 81}, "slack.channel: write the", id="too-long"),
+        pytest.param({"channel": "#a", "botToken": "xoxb\n1"}, "one line of ASCII", id="lines"),
+        pytest.param({"channel": "#a", "url": "slack.com"}, "slack.url: write an", id="address"),
+    ],
+)
+def test_a_bot_needs_a_token_and_a_channel(config: dict[str, str], reason: str) -> None:
+    with pytest.raises(errors.InvalidSpec, match=reason) as refused:
+        made(**{"botToken": "xoxb-1"} | config)
+    assert "xoxb" not in str(refused.value)
+
+
+def test_the_settings_of_a_bot_do_not_show_its_token() -> None:
+    assert "xoxb" not in repr(bot.read({"botToken": "xoxb-1", "channel": "#alerts"}))
+
+
+@pytest.mark.parametrize(
+    ("transition", "title"),
+    [
+        pytest.param(transition, "🟠 WARNING: shop/backup is failing", id=transition)
+        for transition in bot.CALLING
+    ],
+)
+def test_how_things_stand_is_told_without_what_happened_last(transition: str, title: str) -> None:
+    body = payload(suppressed=2) | {"type": transition}
+    message = slack.render(slack.standing(body))
+    assert header(message) == title
+    assert "2 more since the last message" not in texts(message)
+
+
+def test_a_problem_that_somebody_looks_after_stands_as_that() -> None:
+    body = payload(transition=incidents.Transition.CHANGED)
+    body["incident"] |= {"acknowledged": {"at": body["time"], "by": "ada", "reason": None}}
+    message = slack.render(slack.standing(body))
+    assert header(message) == "🟠 ACKNOWLEDGED WARNING: shop/backup is failing"

@@ -27,6 +27,7 @@ from rollcall.core import (
 )
 from rollcall.notify import http, registry
 from rollcall.notify.email import addresses, resend, smtp
+from rollcall.notify.slack import bot
 from rollcall.notify.webhook import channel as webhook
 from support import clocks, definitions
 
@@ -193,6 +194,16 @@ def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
         ({"slack": {"webhookURLSecretRef": {"name": "a", "key": "b"}}}, {"webhookURL"}),
         (
             {
+                "slack": {
+                    "botTokenSecretRef": {"name": "a", "key": "b"},
+                    "channel": "#alerts",
+                    "url": "https://slack-gov.com/api",
+                }
+            },
+            {"botToken", "channel", "url"},
+        ),
+        (
+            {
                 "pagerDuty": {
                     "routingKeySecretRef": {"name": "a", "key": "b"},
                     "url": "https://events.eu.pagerduty.com/v2/enqueue",
@@ -236,7 +247,16 @@ def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
             {"from", "to", "resendKey", "resendURL"},
         ),
     ],
-    ids=["webhook", "webhook-with-secrets", "slack", "pagerDuty", "alertmanager", "smtp", "resend"],
+    ids=[
+        "webhook",
+        "webhook-with-secrets",
+        "slack",
+        "slack-bot",
+        "pagerDuty",
+        "alertmanager",
+        "smtp",
+        "resend",
+    ],
 )
 def test_a_channel_of_the_schema_is_one_that_the_code_reads(
     section: Object, settings: set[str]
@@ -274,6 +294,12 @@ def test_the_pace_of_a_channel_has_the_choices_and_bounds_that_the_code_has() ->
         assert kind in described
         assert limit is None or str(limit.messages) in described
     assert pacing.DEFAULT_LIMITS.keys() == KINDS.keys()
+
+
+def test_bots_have_the_bounds_and_the_address_that_the_code_has() -> None:
+    fields = definitions.part("alertchannels", "spec", "slack")["properties"]
+    assert fields["channel"]["maxLength"] == bot.LONGEST_CHANNEL
+    assert bot.ADDRESS in fields["url"]["description"]
 
 
 def test_exactly_one_kind_of_channel_is_written() -> None:

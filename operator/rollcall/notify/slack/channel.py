@@ -1,6 +1,6 @@
-"""The Slack channel: one message per notification to an incoming webhook.
+"""The Slack channel: by a bot, or by an incoming webhook with one message per notification.
 
-Slack answers 200 for a message that it took and a short word otherwise (`no_service`,
+A webhook answers 200 for a message that it took and a short word otherwise (`no_service`,
 `invalid_payload`, `channel_is_archived`); the word is part of the error. It knows no idempotency
 key: a message whose answer got lost appears twice.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rollcall.core import errors
 from rollcall.notify import http
-from rollcall.notify.slack import messages
+from rollcall.notify.slack import bot, messages
 from rollcall.services import ports
 
 
@@ -22,7 +22,7 @@ class Settings:
 
 
 class Slack:
-    """Sends to one Slack channel."""
+    """Sends to one incoming webhook."""
 
     def __init__(self, client: http.Client, settings: Settings) -> None:
         self._client = client
@@ -34,11 +34,17 @@ class Slack:
         return await self._client.post(self._settings.url, body=body, headers={})
 
 
-def read(config: Mapping[str, str]) -> Settings:
-    """Read `webhookURL`.
+def make(client: http.Client, config: Mapping[str, str]) -> ports.Sender:
+    """Build the sender: a bot with `botToken`, else the webhook.
 
     Raises errors.InvalidSpec.
     """
-    if not config.get("webhookURL"):
-        raise errors.InvalidSpec("InvalidChannel", "slack: write webhookURLSecretRef")
-    return Settings(url=http.check_address(config["webhookURL"], "slack.webhookURLSecretRef"))
+    if bool(config.get("botToken")) == bool(config.get("webhookURL")):
+        raise errors.InvalidSpec(
+            "InvalidChannel",
+            "slack: write exactly one of botTokenSecretRef and webhookURLSecretRef",
+        )
+    if config.get("botToken"):
+        return bot.Bot(client, bot.read(config))
+    url = http.check_address(config["webhookURL"], "slack.webhookURLSecretRef")
+    return Slack(client, Settings(url=url))

@@ -16,6 +16,8 @@ LONGEST_SECTION = 3000
 LONGEST_FIELD = 2000
 MOST_LINES = 40  # of a digest
 
+LOOKS = frozenset({"blocks", "attachments"})  # the parts of a message besides its plain text
+
 GREEN, GREY, BLUE, AMBER, RED = "#2eb67d", "#8d8d8d", "#1264a3", "#e8912d", "#d40e0d"
 SEVERITIES: Mapping[str, tuple[str, str]] = {
     "critical": ("🔴", RED),
@@ -60,6 +62,14 @@ def _digest(payload: wording.Payload) -> dict[str, Any]:
         ],
         "attachments": [{"color": color, "blocks": blocks}],
     }
+
+
+def standing(payload: wording.Payload) -> wording.Payload:
+    """Return what tells how the incident stands, instead of what happened to it last."""
+    if payload["type"] in ENDS:
+        return payload
+    state = "acknowledged" if payload["incident"].get("acknowledged") else "opened"
+    return {**payload, "type": f"incident.{state}", "suppressed": 0}
 
 
 def escape(text: str, limit: int) -> str:

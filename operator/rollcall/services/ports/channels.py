@@ -41,6 +41,7 @@ class Delivery:
     retry_after: timedelta | None = None  # the channel asked for this pause
     error: str | None = None  # of one that is delivered: who of several was not reached
     detail: Mapping[str, Any] = field(default_factory=dict)
+    thread: Mapping[str, Any] | None = None  # one that was begun with this message
 
 
 class Sender(Protocol):

@@ -95,6 +95,7 @@ class Notification:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+    thread: Mapping[str, Any] | None = None  # of the incident in the channel, begun last
     digest_id: int | None = None  # the first row of those that this message tells of at once
     waited_for: str | None = None  # why it was last made to wait
     waited_until: datetime | None = None
@@ -135,6 +136,7 @@ class Outcome:
     retry_at: datetime | None = None  # None and not delivered: given up
     counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
     error: str | None = None
+    thread: Mapping[str, Any] | None = None  # as its delivery says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

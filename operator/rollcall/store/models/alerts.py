@@ -13,7 +13,7 @@ from sqlalchemy import (
     Integer,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rollcall.core import incidents, policies
@@ -169,6 +169,8 @@ class Notification(base.Base):
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     suppressed_by: Mapped[str | None]  # why it was not sent
+    # What a channel needs to find the first message of the incident, if this one was it.
+    thread: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The first of the rows that one message tells of at once, of itself too.
     digest_id: Mapped[int | None] = mapped_column(
         BigInteger, ForeignKey("notifications.id", ondelete="SET NULL")
