@@ -99,6 +99,21 @@ async def test_an_incident_is_one_thread_below_a_message_that_shows_how_it_stand
     assert shown == [False, True, True, False, False]
 
 
+async def test_a_digest_stands_by_itself_and_leaves_first_messages_as_they_are(
+    workspace: slack.Slack, channel: Channel
+) -> None:
+    story = payloads.Timeline()
+    opened = story.problem()
+    await channel.send(opened)
+    late = payloads.payload(found=builders.finding(policies.Kind.LATE))
+    told = await channel.send(messages.together([story.solved(HOUR), late]))
+    assert told.thread is None
+    first, digest = workspace.messages
+    assert first.header == OPENED
+    assert digest.header == "🟠 2 alerts: 1 warning, 1 solved"
+    assert workspace.said(first.ts) == []
+
+
 async def test_a_name_and_an_id_are_both_a_channel(
     workspace: slack.Slack, hook: receiver.Receiver, client: http.Client
 ) -> None:

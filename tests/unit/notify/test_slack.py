@@ -248,7 +248,7 @@ def test_the_settings_of_a_bot_do_not_show_its_token() -> None:
     ("transition", "title"),
     [
         pytest.param(transition, "🟠 WARNING: shop/backup is failing", id=transition)
-        for transition in bot.CALLING
+        for transition in sorted(bot.CALLING)
     ],
 )
 def test_how_things_stand_is_told_without_what_happened_last(transition: str, title: str) -> None:
