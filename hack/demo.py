@@ -66,13 +66,19 @@ def received(cluster: deploy.Target) -> list[dict[str, Any]]:
 
 def opened(alerts: list[dict[str, Any]]) -> Counter[str]:
     """Count the problems told per job; a message that came twice is one."""
+    told = [
+        one for alert in alerts for one in alert["payload"].get("incidents") or [alert["payload"]]
+    ]
     problems = {
-        (job["namespace"], job["name"], alert["payload"]["incident"]["id"])
-        for alert in alerts
-        if alert["payload"].get("type") == "incident.opened"
-        for job in [alert["payload"]["cronjob"]]
+        (_whose(one["cronjob"]), one["incident"]["id"])
+        for one in told
+        if one.get("type") == "incident.opened"
     }
-    return Counter(f"{namespace}/{name}" for namespace, name, _ in problems)
+    return Counter(whose for whose, _ in problems)
+
+
+def _whose(job: dict[str, str] | None) -> str:
+    return f"{job['namespace']}/{job['name']}" if job else "the cluster"
 
 
 def wait(cluster: deploy.Target) -> list[dict[str, Any]]:

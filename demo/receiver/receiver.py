@@ -94,13 +94,21 @@ def verify(key: bytes, headers: Message, body: bytes, now: float) -> None:
 
 
 def webhook_line(payload: Mapping[str, Any]) -> str:
-    """Say an alert in one line, like `CRITICAL opened demo/backup missed: …`."""
+    """Say an alert in one line, like `CRITICAL opened demo/backup missed: …`; all of a digest."""
+    if payload["type"] == "digest":
+        told = [_incident_line(one) for one in payload["incidents"]]
+        return one_line(f"DIGEST of {len(told)}: {'; '.join(told)}")
+    return one_line(_incident_line(payload))
+
+
+def _incident_line(payload: Mapping[str, Any]) -> str:
     incident, job = payload["incident"], payload["cronjob"]
     what = str(payload["type"]).removeprefix("incident.")
-    text = f"{job['namespace']}/{job['name']} {incident['kind']}: {incident['message']}"
+    whose = f"{job['namespace']}/{job['name']}" if job else "the cluster"
+    text = f"{whose} {incident['kind']}: {incident['message']}"
     if payload.get("suppressed"):
         text += f" ({payload['suppressed']} more since the last message)"
-    return one_line(f"{str(incident['severity']).upper()} {what} {text}")
+    return f"{str(incident['severity']).upper()} {what} {text}"
 
 
 def slack_line(payload: Mapping[str, Any]) -> str:

@@ -221,8 +221,8 @@ class Receiver:
     async def messages(self, place: Place, name: str | None = None) -> list[Object]:
         """Return the same with what came beside them: path, key, whether it is a repetition."""
 
-        def wanted(job: Object) -> bool:
-            return job["namespace"] == place.name and name in {None, job["name"]}
+        def wanted(job: Object | None) -> bool:
+            return bool(job) and job["namespace"] == place.name and name in {None, job["name"]}
 
         found = [one for one in await self.all() if one["path"] != "/slack"]
         return [one for one in found if wanted(one["payload"]["cronjob"])]

@@ -53,6 +53,14 @@ def test_one_opened_alert_for_each_broken_job_is_what_should_be() -> None:
     assert demo.verdict(alerts(*GOOD), WELL) is None
 
 
+def test_an_alert_about_the_cluster_and_those_of_a_digest_count_too() -> None:
+    told = alerts(*GOOD)
+    digest = {"payload": {"type": "digest", "incidents": [one["payload"] for one in told]}}
+    assert demo.opened([digest]) == demo.opened(told)
+    told[0]["payload"]["cronjob"] = None
+    assert demo.opened(told)["the cluster"] == 1
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [
