@@ -222,7 +222,9 @@ class Receiver:
         """Return the same with what came beside them: path, key, whether it is a repetition."""
 
         def wanted(job: Object | None) -> bool:
-            return bool(job) and job["namespace"] == place.name and name in {None, job["name"]}
+            if job is None:  # it is about the cluster
+                return False
+            return job["namespace"] == place.name and name in {None, job["name"]}
 
         found = [one for one in await self.all() if one["path"] != "/slack"]
         return [one for one in found if wanted(one["payload"]["cronjob"])]
