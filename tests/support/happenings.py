@@ -16,7 +16,8 @@ Policy = dict[str, Any]
 
 def only(**rules: Policy) -> Policy:
     """Return a policy with these rules alone."""
-    return {"rules": {kind.value: {"enabled": False} for kind in policies.Kind} | rules}
+    off = {kind.value: {"enabled": False} for kind in set(policies.Kind) - policies.OF_CLUSTER}
+    return {"rules": off | rules}
 
 
 ONLY_FAILING = only(failing={"warning": 1})

@@ -22,7 +22,7 @@ from rollcall.core.executions import Status
 from rollcall.notify import http
 from rollcall.services import deliver, evaluate, observe, ports, quiet, sweep
 from rollcall.store import engine
-from support import builders, clocks, delivering, receiver, stories
+from support import builders, clocks, delivering, happenings, receiver, stories
 
 SECOND = timedelta(seconds=1)
 # Forked from a server that has imported everything: each start costs milliseconds.
@@ -51,10 +51,10 @@ class Walk:
 
 def job_of(cluster: str) -> ports.TrackedJob:
     """Return the one job of a cluster; an hourly one whose failures alone are told."""
-    off = {kind.value: {"enabled": False} for kind in policies.Kind if kind.value != "failing"}
-    rules = off | {"failing": {"warning": 1}}
     return builders.job(
-        cluster=cluster, created_at=stories.HOURLY.effective_from, policy={"rules": rules}
+        cluster=cluster,
+        created_at=stories.HOURLY.effective_from,
+        policy=happenings.ONLY_FAILING,
     )
 
 
