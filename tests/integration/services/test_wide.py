@@ -232,7 +232,7 @@ async def test_more_than_a_sweep_takes_are_one_message_too(fleet: Fleet) -> None
 
 async def test_the_cluster_is_blind_once_for_as_long_as_it_is_not_seen(fleet: Fleet) -> None:
     fleet.is_seen = False
-    await fleet.begin(2)
+    await fleet.begin(2, deadline=DAY)
     await fleet.sweep(SLOT_AT - 10 * MINUTE)
     fleet.story.cluster.away = True
     await fleet.go_on(SLOT_AT - 4 * MINUTE)
