@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Address = Any
 
 MOST_CONNECTIONS = 16
+# Connections that wait to be accepted. Beyond it Linux answers with SYN cookies, and then resets
+# those whose place is not free in time: clients would read nothing instead of 429.
+BACKLOG = 128
 # How long one more may wait for a place: most requests take a millisecond.
 PATIENCE_SECONDS = 0.05
 LINGER_SECONDS = 1.0
@@ -51,7 +54,7 @@ class Loopback(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
-    request_queue_size = MOST_CONNECTIONS
+    request_queue_size = BACKLOG
 
     def __init__(self, port: int, known: run.Run, taken: intake.Intake) -> None:
         super().__init__(("127.0.0.1", port), handler.Handler)
