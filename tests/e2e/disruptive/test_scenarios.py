@@ -106,8 +106,9 @@ async def test_what_a_quota_blocked_while_the_operator_was_stopped_is_told_and_n
 
     await scene.still.allow()
     await heard.exactly(receiver, scene.still, NAME, [opened, resolved], 120)
-    missed = await _verdicts(scene.still, ledger, absence)
-    assert missed == [(slot, "missed", "QuotaExceeded") for slot in absence.slots]
+    # The last slot could still start when the quota was lifted.
+    missed = (await _verdicts(scene.still, ledger, absence))[:PASSED]
+    assert missed == [(slot, "missed", "QuotaExceeded") for slot in blocked]
     # Minutes later nothing has been added, and of the job that ran nothing was ever told.
     assert await heard.steps(receiver, scene.briefly, NAME) == [opened, resolved]
     assert await heard.steps(receiver, scene.fine, NAME) == []
