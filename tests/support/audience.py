@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from typing_extensions import override  # typing has it from 3.12 on
 
 from support import receiver
 from support.receiver import Answer
+
+TAKEN = Answer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,16 @@ class Receiver:
         self.url = self.hook.url
         self.answers()
 
-    def answers(self, *, loses: bool = False, **how: Any) -> None:  # noqa: ANN401 - as `Answer` is
-        """Answer so from now on; without arguments, take everything.
+    def answers(self, answer: Answer = TAKEN) -> None:
+        """Answer so from now on; without arguments, take everything."""
+        is_taken = answer.status < 300 and not answer.hang and answer.raw is None
+        self._go_on(answer, is_taken=is_taken)
 
-        Who `loses` takes it and hangs up before saying so.
-        """
-        answer = Answer(raw=b"") if loses else Answer(**how)
-        is_taken = loses or (answer.status < 300 and not answer.hang and answer.raw is None)
+    def loses(self) -> None:
+        """Take everything from now on, and hang up before saying so."""
+        self._go_on(Answer(raw=b""), is_taken=True)
 
+    def _go_on(self, answer: Answer, *, is_taken: bool) -> None:
         def take(request: receiver.Request) -> Answer:
             now = self.clock()
             self.tried.append(now)

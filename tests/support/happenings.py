@@ -78,7 +78,7 @@ class Happenings:
         slot_at = now - (now - SLOT_AT) % HOUR
         await self._record(name, slot_at=slot_at, created_at=slot_at, **ended_with(status, now))
 
-    async def _record(self, name: str, *pods: Attempt, slot_at: datetime, **values: Any) -> None:  # noqa: ANN401
+    async def _record(self, name: str, *pods: Attempt, slot_at: datetime, **values: object) -> None:
         uid = f"{name}-{slot_at:%H}"
         job = await self._job(name)
         seen = builders.observation(job, job_uid=uid, job_name=uid, slot_at=slot_at, **values)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, ParamSpec
 
 import sqlalchemy as sa
 from typing_extensions import override  # typing has it from 3.12 on
@@ -21,6 +21,8 @@ from support import builders, delivering, happenings, receiver, stories
 from support.audience import Arrival, Receiver
 from support.happenings import ONLY_FAILING, Policy, time
 from support.stories import HOURLY, SECOND, Story
+
+P = ParamSpec("P")
 
 LOOK_EVERY = 14 * SECOND  # at the cluster; just often enough to see it
 
@@ -93,7 +95,7 @@ class Timeline(happenings.Happenings):
 
     # What is told.
 
-    def at(self, when: str, do: Callable[..., Any], *what: Any, **how: Any) -> None:  # noqa: ANN401
+    def at(self, when: str, do: Callable[P, object], *what: P.args, **how: P.kwargs) -> None:
         """Plan that something happens then."""
         self._plan.append((time(when), next(self._numbers), lambda: do(*what, **how)))
 
@@ -167,6 +169,13 @@ class Timeline(happenings.Happenings):
         async with self.story.store.transaction() as unit:
             found = await unit.connection.execute(sa.text(query))
             return [tuple(row) for row in found]
+
+    async def table(self, name: str) -> list[str]:
+        """Read all of a table, each row as one text."""
+        row = sa.cast(sa.literal_column(name), sa.Text)  # a table's name is its row
+        async with self.story.store.transaction() as unit:
+            found = await unit.connection.execute(sa.select(row).select_from(sa.table(name)))
+            return list(found.scalars())
 
     # How time passes.
 

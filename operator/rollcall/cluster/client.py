@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -223,13 +224,14 @@ def decode(method: str, path: str, status: int, headers: Mapping[str, str], data
         body = msgspec.json.decode(data) if data else {}
     except ValueError:
         body = {"message": data[:500].decode(errors="replace")}
-    if status < 300:  # noqa: PLR2004 - the success range of HTTP
+    if status < HTTPStatus.MULTIPLE_CHOICES:
         return body if isinstance(body, dict) else {"value": body}
     message = str(body.get("message") or f"HTTP {status}") if isinstance(body, dict) else str(body)
     reason = str(body.get("reason") or "") if isinstance(body, dict) else ""
-    if status == 404:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_FOUND:
         raise errors.NotFound(message)
-    if status == 409 or (status == 422 and _OTHER_UID in message):  # noqa: PLR2004
+    is_other = status == HTTPStatus.UNPROCESSABLE_ENTITY and _OTHER_UID in message
+    if status == HTTPStatus.CONFLICT or is_other:
         raise errors.Conflict(message)
     if status in _BUSY and not message.startswith(_UNFIT):
         wait = headers.get("Retry-After")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from rollcall.cluster import fields
@@ -88,12 +89,13 @@ def _reason(error: errors.Refused, message: str) -> str:
         return "QuotaExceeded"
     if is_ours_to_mend(error):
         return "PermissionDenied"
-    return "AdmissionDenied" if error.status == 403 else "Refused"  # noqa: PLR2004 - Forbidden
+    return "AdmissionDenied" if error.status == HTTPStatus.FORBIDDEN else "Refused"
 
 
 def is_ours_to_mend(error: errors.Refused) -> bool:
     """Whether the operator's own rights are missing, which says nothing about the job."""
-    return error.status == 403 and " cannot " in str(error) and " resource " in str(error)  # noqa: PLR2004
+    is_forbidden = error.status == HTTPStatus.FORBIDDEN
+    return is_forbidden and " cannot " in str(error) and " resource " in str(error)
 
 
 def stalled_of(tracked: Mapping[str, Any]) -> Condition | None:

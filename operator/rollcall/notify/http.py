@@ -38,7 +38,11 @@ DEFAULT_PAUSE = timedelta(seconds=30)
 SHORTEST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=15)
 
+SUCCESS = range(200, 300)  # RFC 9110 §15
+_REDIRECTS = range(300, 400)
+_FINAL = range(300, 500)  # nothing changes by itself; redirects are not followed
 _TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+_MOST_DIGITS = 6  # of a pause in seconds: more is longer than any we make
 _SHORTEST_SECRET = 6  # shorter parts of an address are words like "hooks" or "api"
 
 
@@ -169,16 +173,16 @@ def by_status(host: str, reply: Reply, now: datetime) -> ports.Delivery:
     """Say what an answer means for the message."""
     status = reply.status
     detail = {"status": status}
-    if 200 <= status < 300:  # noqa: PLR2004 - the success range of HTTP
+    if status in SUCCESS:
         return ports.Delivery(delivered=True, detail=detail)
     error = f"{host} answered {status} {_phrase(status)}".rstrip()
-    if 300 <= status < 400:  # noqa: PLR2004 - the redirects of HTTP
+    if status in _REDIRECTS:
         error += ": redirects are not followed, write the final address"
     elif reply.text:
         error += f": {reply.text}"
     return ports.Delivery(
         delivered=False,
-        permanent=300 <= status < 500 and not _is_temporary(status),  # noqa: PLR2004
+        permanent=status in _FINAL and not _is_temporary(status),
         retry_after=_pause(reply, now),
         error=error,
         detail=detail,
@@ -208,7 +212,7 @@ def _pause(reply: Reply, now: datetime) -> timedelta | None:
 
 
 def _seconds(raw: str) -> timedelta:
-    return LONGEST_PAUSE if len(raw) > 6 else timedelta(seconds=int(raw))  # noqa: PLR2004
+    return LONGEST_PAUSE if len(raw) > _MOST_DIGITS else timedelta(seconds=int(raw))
 
 
 def _until(raw: str, reply: Reply, now: datetime) -> timedelta:

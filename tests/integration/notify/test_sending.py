@@ -222,15 +222,15 @@ async def test_a_plain_receiver_behind_https_is_tried_again(
 async def test_no_part_of_a_secret_address_is_repeated(
     hook: receiver.Receiver, client: http.Client
 ) -> None:
-    secret = "/services/T00000000/B00000000/XXXXXXXXsecret?token=hunter2hunter2"
+    secret = "/services/T00000000/B00000000/q7Rk2mZpsecret?token=hunter2hunter2"
     url = hook.url.replace("/hook", secret).replace("//", "//someone:password1@")
     login = base64.b64encode(b"someone:password1").decode()  # of the header Authorization
-    echo = f"no {secret} at {url}, nor XXXXXXXXsecret, hunter2hunter2 or password1, {login}"
+    echo = f"no {secret} at {url}, nor q7Rk2mZpsecret, hunter2hunter2 or password1, {login}"
     hook.answers(Answer(status=404, body=echo.encode()))
     error = (await post(client, url, "slack")).error
     assert error is not None
     assert error.startswith("127.0.0.1 answered 404 Not Found: no *** at ***")
-    for word in ("XXXXXXXX", "hunter2", "T00000000", "password1", "someone", login):
+    for word in ("q7Rk2mZp", "hunter2", "T00000000", "password1", "someone", login):
         assert word not in error
 
 

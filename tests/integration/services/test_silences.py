@@ -29,7 +29,7 @@ async def begin(
     *,
     until: datetime,
     start: datetime | None = None,
-    **chosen: Any,  # noqa: ANN401
+    **chosen: object,
 ) -> Silence:
     wish = services.Wish(
         chosen=chosen, starts_at=start, ends_at=until, author="ada", reason="the database moves"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -172,7 +171,7 @@ async def act(fleet: Fleet, of: incidents.Incident, wanted: acts.Act) -> list[tu
     return await fleet.story.messages()
 
 
-async def silence(fleet: Fleet, **chosen: Any) -> None:  # noqa: ANN401
+async def silence(fleet: Fleet, **chosen: object) -> None:
     wish = silences.Wish(
         chosen=chosen, ends_at=SLOT_AT + 2 * HOUR, author="ada", reason="the database moves"
     )

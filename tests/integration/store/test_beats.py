@@ -90,9 +90,11 @@ async def test_results_leave_the_same_on_the_short_way_as_on_the_long_one(
         ):
             if report.items:
                 assert kept[long_uid] == short[short_uid]
-    columns = "result, result_message, result_counters, metadata, result_at, settled_seq, boots"
-    columns += ", final_at IS NULL, heartbeats"
-    rows = await said.rows(store, f"SELECT {columns} FROM attempts ORDER BY pod_uid")  # noqa: S608
+    rows = await said.rows(
+        store,
+        "SELECT result, result_message, result_counters, metadata, result_at, settled_seq, boots,"
+        " final_at IS NULL, heartbeats FROM attempts ORDER BY pod_uid",
+    )
     assert rows[: len(STORIES)] == rows[len(STORIES) :]
     assert len(set(map(str, rows))) > 6
 

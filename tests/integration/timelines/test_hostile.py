@@ -11,6 +11,7 @@ from rollcall.cli import logs
 from rollcall.notify import http, registry
 from support import delivering, payloads, receiver
 from support.audience import Receiver
+from support.receiver import Answer
 from support.timelines import Timeline
 
 Tells = Callable[..., Receiver]
@@ -73,7 +74,7 @@ async def test_no_secret_is_kept_told_or_logged(
     team, pager = tells("team"), tells("pager")
     pager.moves(pager.hook.url.replace("/hook", "/services/c4nary-of-the-address"))
     timeline.restart()
-    pager.answers(status=404, body=b"no /services/c4nary-of-the-address here")
+    pager.answers(Answer(status=404, body=b"no /services/c4nary-of-the-address here"))
     words = "cannot reach postgres://app:c4nary-of-the-program@db/shop, DB_PASSWORD=c4nary-too"
     timeline.at("12:01", timeline.crashes, words)
     timeline.want("team", "opened", "12:01", "12:02")
@@ -87,7 +88,7 @@ async def test_no_secret_is_kept_told_or_logged(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace ="
         " current_schema()::regnamespace"
     ):
-        outputs += [str(row) for row in await timeline.rows(f"SELECT t::text FROM {table} t")]  # noqa: S608
+        outputs += await timeline.table(table)
     assert any("no *** here" in one for one in outputs)
     assert [one for one in outputs if "c4nary" in one] == []
 

@@ -1,7 +1,7 @@
 """Whatever happens on the way, messages come in order, and the last one tells the truth."""
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,17 +10,19 @@ from rollcall.core import policies
 from rollcall.notify import http
 from rollcall.store import engine
 from support import clocks, receiver
-from support.audience import Arrival
+from support.audience import Arrival, Receiver
+from support.receiver import Answer
 from support.stories import Story
 from support.timelines import Timeline
 
 EXAMPLES = settings().max_examples // 8
-WAYS: dict[str, dict[str, Any]] = {
-    "takes it": {},
-    "is down": {"status": 500},
-    "is busy": {"status": 429, "headers": {"Retry-After": "900"}},
-    "loses its answer": {"loses": True},
-    "hangs up": {"raw": b""},
+BUSY = Answer(status=429, headers={"Retry-After": "900"})
+WAYS: dict[str, Callable[[Receiver], None]] = {
+    "takes it": Receiver.answers,
+    "is down": lambda team: team.answers(Answer(status=500)),
+    "is busy": lambda team: team.answers(BUSY),
+    "loses its answer": Receiver.loses,
+    "hangs up": lambda team: team.answers(Answer(raw=b"")),
 }
 RUNS = st.sampled_from(["fails", "succeeds", "neither"])
 HOURS = st.tuples(RUNS, st.sampled_from(sorted(WAYS)), st.booleans())  # and whether we restart
@@ -40,7 +42,7 @@ async def test_the_last_message_is_the_truth_and_none_overtakes_another(
             timeline = Timeline(Story(store, clock), client)
             team = timeline.tells("team", hook)
             for hour, (run, way, restarts) in enumerate(hours, start=12):
-                timeline.at(f"{hour}:01", team.answers, **WAYS[way])
+                timeline.at(f"{hour}:01", WAYS[way], team)
                 if run != "neither":
                     timeline.at(f"{hour}:02", getattr(timeline, run))
                 if restarts:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support import certificates, receiver
 from support.audience import Receiver
 from support.happenings import time
+from support.receiver import Answer
 from support.timelines import Timeline
 
 Tells = Callable[[str], Receiver]
@@ -23,7 +23,7 @@ async def test_an_hour_of_500s_costs_five_minutes_after_it_and_no_other_channel_
     timeline: Timeline, tells: Tells
 ) -> None:
     broken, _ = tells("broken"), tells("well")
-    broken.answers(status=500, body=b"down")
+    broken.answers(Answer(status=500, body=b"down"))
     timeline.at("12:01", timeline.fails)
     timeline.want("well", "opened", "12:01", "12:02")
     timeline.at("13:01", broken.answers)
@@ -54,7 +54,7 @@ async def test_who_asks_for_a_pause_is_left_alone_for_so_long_and_then_told_all(
 ) -> None:
     busy = tells("busy")
     date = {"Date": format_datetime(time("12:02"), usegmt=True)}
-    busy.answers(status=429, headers={"Retry-After": asked} | date)
+    busy.answers(Answer(status=429, headers={"Retry-After": asked} | date))
     timeline.at("12:01", timeline.fails)
     timeline.at("12:01:30", busy.answers)
     timeline.want("busy", "opened", "12:01", "12:17")
@@ -68,7 +68,7 @@ async def test_a_busy_channel_is_asked_once_for_all_that_waits_for_it(
     timeline: Timeline, tells: Tells
 ) -> None:
     busy = tells("busy")
-    busy.answers(status=429, headers={"Retry-After": "600"})
+    busy.answers(Answer(status=429, headers={"Retry-After": "600"}))
     timeline.at("12:01", timeline.fails)
     timeline.at("12:05", timeline.fails, "other")
     timeline.at("12:08", busy.answers)
@@ -79,21 +79,21 @@ async def test_a_busy_channel_is_asked_once_for_all_that_waits_for_it(
     assert busy.tried[1] >= time("12:11")
 
 
-FAULTS: dict[str, dict[str, Any]] = {
-    "never answers": {"hang": True},
-    "trickles an error": {"status": 500, "trickle": True},
-    "answers a gigabyte": {"status": 500, "endless": True},
-    "hangs up": {"raw": b""},
-    "speaks no HTTP": {"raw": b"SSH-2.0-OpenSSH_9.2\r\n\r\n"},
+FAULTS = {
+    "never answers": Answer(hang=True),
+    "trickles an error": Answer(status=500, trickle=True),
+    "answers a gigabyte": Answer(status=500, endless=True),
+    "hangs up": Answer(raw=b""),
+    "speaks no HTTP": Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_whatever_a_receiver_does_the_others_are_told_in_time_and_it_is_told_later(
-    timeline: Timeline, tells: Tells, fault: dict[str, Any]
+    timeline: Timeline, tells: Tells, fault: Answer
 ) -> None:
     broken, _ = tells("broken"), tells("well")
-    broken.answers(**fault)
+    broken.answers(fault)
     before = _memory()
     timeline.at("12:01", timeline.fails)
     timeline.want("well", "opened", "12:01", "12:02")
@@ -125,7 +125,7 @@ async def test_a_refusal_for_good_is_not_repeated_and_what_was_to_be_said_is_kep
     timeline: Timeline, tells: Tells, status: int
 ) -> None:
     revoked, _ = tells("revoked"), tells("well")
-    revoked.answers(status=status, body=b"no_service")
+    revoked.answers(Answer(status=status, body=b"no_service"))
     timeline.at("12:01", timeline.fails)
     timeline.want("well", "opened", "12:01", "12:02")
     await timeline.play(until="18:00")

@@ -15,6 +15,7 @@ from rollcall.services import silences
 from support import builders
 from support.audience import Receiver
 from support.happenings import Policy, only, time
+from support.receiver import Answer
 from support.timelines import Timeline
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/alerts.md"
@@ -104,7 +105,7 @@ class Scene:
         self.do: dict[str, Callable[[], Any]] = {
             "fails": timeline.fails,
             "succeeds": timeline.succeeds,
-            "breaks": lambda: team.answers(status=500),
+            "breaks": lambda: team.answers(Answer(status=500)),
             "mends": team.answers,
             "is ended": self.ends,
             "is acknowledged": self.acknowledges,

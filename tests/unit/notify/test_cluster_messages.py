@@ -1,5 +1,6 @@
 """What is about the cluster as a whole, as each kind of channel tells it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_pagerduty_gets_the_cluster_as_its_source() -> None:
 
 
 @pytest.mark.parametrize("render", [slack.render, discord.render, teams.render])
-def test_chats_show_it(render: Any) -> None:  # noqa: ANN401
+def test_chats_show_it(render: Callable[[wording.Payload], object]) -> None:
     text = str(render(payload()))
     assert "shop/b and 28 more" in text
     assert "other/a" not in text

@@ -33,7 +33,7 @@ TOO_MUCH = frozenset(
     }
 )
 _INVITE = "invite the app to the channel"
-_TOKEN = "write a new bot token into the Secret"  # noqa: S105 - advice, no token
+_RENEW = "write a new bot token into the Secret"
 # What only a person can mend, and how where that is not plain from the word.
 REFUSALS: Mapping[str, str] = {
     **dict.fromkeys(sorted(LOST | UNTHREADED | TOO_MUCH), ""),
@@ -42,7 +42,7 @@ REFUSALS: Mapping[str, str] = {
     "is_archived": "write another channel",
     "missing_scope": "give the app the scope chat:write and install it again",
     **dict.fromkeys(
-        ("account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"), _TOKEN
+        ("account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"), _RENEW
     ),
     "not_allowed_token_type": "write the token of a bot, it begins with xoxb-",
     **dict.fromkeys(
@@ -73,7 +73,7 @@ REFUSALS: Mapping[str, str] = {
 
 def judge(host: str, reply: http.Reply, now: datetime) -> ports.Delivery:
     """Say what an answer means; the detail of one that was taken says where the message is."""
-    if not 200 <= reply.status < 300:  # noqa: PLR2004 - the success range of HTTP
+    if reply.status not in http.SUCCESS:
         return http.by_status(host, reply, now)
     answer = _object(reply.body)
     if answer.get("ok") is True:
