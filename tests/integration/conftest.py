@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollcall.store import engine, upgrade
-from support import backends, builders, clocks, postgres
+from support import builders, clocks, engines, postgres
 from support import databases as pools
 
 
@@ -37,9 +37,9 @@ def empty_dsn(server: postgres.Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def databases(server: postgres.Server) -> Iterator[pools.Databases]:
-    """Keep this worker's databases, and the connections to them that tests hand on."""
-    kept = pools.Databases(server, backends.Backends())
-    with backends.handed_on(kept.backends):
+    """Keep this worker's databases."""
+    kept = pools.Databases(server)
+    with engines.alike():
         yield kept
     kept.close()
 

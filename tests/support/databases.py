@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from support import backends, postgres
+from support import postgres
 
 TEMPLATE = "rollcall_template"
 # Everything but rows: what was made has an OID of its own, what was dropped is one fewer.
@@ -31,7 +31,7 @@ SELECT concat_ws(' ',
     (SELECT string_agg(version_num, ',') FROM alembic_version))"""
 _OTHERS = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL (%s)"""
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _EMPTY = """
 DO $$
 DECLARE
@@ -51,9 +51,7 @@ class Databases:
     """Hands out databases of one server to one test at a time."""
 
     server: postgres.Server
-    backends: backends.Backends
     _spare: tuple[str, str] | None = field(default=None)  # a name, and the shape it had when new
-    _inspector: psycopg.Connection[tuple[Any, ...]] | None = field(default=None)
 
     @contextlib.contextmanager
     def fresh(self) -> Iterator[str]:
@@ -66,41 +64,26 @@ class Databases:
             if self._is_as_new(name, shape):
                 self._spare = (name, shape)
             else:
-                self._drop(name)
+                drop(self.server, name)
 
     def close(self) -> None:
         """Drop what is left."""
         if self._spare:
-            self._drop(self._spare[0])
+            drop(self.server, self._spare[0])
         self._spare = None
 
     def _make(self) -> tuple[str, str]:
         name = make(self.server, template=TEMPLATE)
-        self.backends.keep(name)
-        return name, _shape(self._inspecting(name))
-
-    def _drop(self, name: str) -> None:
-        self.backends.forget(name)
-        if self._inspector:
-            self._inspector.close()
-        drop(self.server, name)
+        with psycopg.connect(self.server.dsn(name)) as connection:
+            return name, _shape(connection)
 
     def _is_as_new(self, name: str, shape: str) -> bool:
-        kept = self.backends.between_tests()
-        connection = self._inspecting(name)
-        connection.execute(_OTHERS, [kept])
-        if _shape(connection) != shape:
-            return False
-        connection.execute(_EMPTY)
+        with psycopg.connect(self.server.dsn(name), autocommit=True) as connection:
+            connection.execute(_OTHERS)
+            if _shape(connection) != shape:
+                return False
+            connection.execute(_EMPTY)
         return True
-
-    def _inspecting(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
-        """Return our own connection; a test may have cut it."""
-        if self._inspector is None or not backends.is_quiet(self._inspector.pgconn):
-            if self._inspector:
-                self._inspector.close()
-            self._inspector = psycopg.connect(self.server.dsn(name), autocommit=True)
-        return self._inspector
 
 
 def _shape(connection: psycopg.Connection[tuple[Any, ...]]) -> str:
