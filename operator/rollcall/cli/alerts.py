@@ -134,7 +134,7 @@ def _cells(incident: incidents.Incident) -> list[str]:
         incident.severity,
         standing.of(incident),
         output.utc(incident.opened_at),
-        _utc(incident.notified_at) or "-",
+        output.utc_if(incident.notified_at) or "-",
         str(incident.id),
         textwrap.shorten(first, _LONGEST_LINE, placeholder=" …"),
     ]
@@ -207,15 +207,15 @@ def _as_json(item: alerts.Listed, settings: config.Settings) -> dict[str, Any]:
         "evidence": incident.evidence,
         "execution": incident.execution_id and str(incident.execution_id),
         "openedAt": output.utc(incident.opened_at),
-        "resolvedAt": _utc(incident.resolved_at),
-        "announcedAt": _utc(incident.announced_at),
-        "notifiedAt": _utc(incident.notified_at),
-        "nextReminderAt": _utc(remind_at),
-        "nextEscalationAt": _utc(escalate_at),
+        "resolvedAt": output.utc_if(incident.resolved_at),
+        "announcedAt": output.utc_if(incident.announced_at),
+        "notifiedAt": output.utc_if(incident.notified_at),
+        "nextReminderAt": output.utc_if(remind_at),
+        "nextEscalationAt": output.utc_if(escalate_at),
         "escalated": incident.escalated,
         "inhibitedBy": incident.inhibited_by and incident.inhibited_by.value,
         "silencedBy": incident.silenced_by,
-        "acknowledgedAt": _utc(acknowledged.at) if acknowledged else None,
+        "acknowledgedAt": output.utc(acknowledged.at) if acknowledged else None,
         "acknowledgedBy": acknowledged.by if acknowledged else None,
         "acknowledgeReason": acknowledged.reason if acknowledged else None,
         "flapping": incident.flapping,
@@ -250,13 +250,9 @@ def _sent_as_json(sent: alerts.Sent) -> dict[str, Any]:
         "attempts": sent.attempts,
         "writtenAt": output.utc(sent.created_at),
         "nextTryAt": output.utc(sent.next_at) if sent.status == "pending" else None,
-        "deliveredAt": _utc(sent.delivered_at),
+        "deliveredAt": output.utc_if(sent.delivered_at),
         "error": sent.error,
         "suppressedBy": sent.suppressed_by,
         "digest": sent.digest_id,
         "waitedFor": sent.waited_for,
     }
-
-
-def _utc(at: datetime | None) -> str | None:
-    return output.utc(at) if at else None

@@ -144,7 +144,7 @@ def _as_json(letter: ports.DeadLetter) -> dict[str, Any]:
         "actor": letter.actor,
         "note": letter.note,
         "handedTo": letter.handed_to and str(letter.handed_to),
-        "handedTime": letter.handed_at and output.utc(letter.handed_at),
+        "handedTime": output.utc_if(letter.handed_at),
         "item": letter.item,
         "error": letter.error,
         "payload": letter.payload,

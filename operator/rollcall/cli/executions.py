@@ -185,8 +185,8 @@ def _as_json(item: Listed) -> dict[str, Any]:
         "message": run.message,
         "exitCode": run.exit_code,
         "jobName": run.job_name,
-        "startTime": run.started_at and output.utc(run.started_at),
-        "completionTime": run.ended_at and output.utc(run.ended_at),
+        "startTime": output.utc_if(run.started_at),
+        "completionTime": output.utc_if(run.ended_at),
         "attempts": run.attempts,
     }
 

@@ -24,8 +24,13 @@ def as_json(document: object) -> list[str]:
 
 
 def utc(at: datetime) -> str:
-    """Write an instant as RFC 3339 has it, in UTC."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """Write an instant in UTC, as Kubernetes does: RFC 3339, whole seconds."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def utc_if(at: datetime | None) -> str | None:
+    """Write an instant that may not have come."""
+    return utc(at) if at else None
 
 
 def more(cursor: str | None) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from rollcall.cli import output
 from rollcall.core import executions, progress, reporting, results
 from rollcall.store import engine
 
@@ -57,7 +58,7 @@ def as_json(told: Told) -> dict[str, Any]:
             "message": said.result_message,
             "counters": said.result_counters,
             "metadata": said.metadata,
-            "time": _utc(said.result_at),
+            "time": output.utc_if(said.result_at),
         }
         if said
         else None,
@@ -65,7 +66,7 @@ def as_json(told: Told) -> dict[str, Any]:
         "errorTypes": dict(told.error_types),
         "deadLetters": told.dead_letters,
         "lost": dict(told.lost),
-        "lastHeardTime": _utc(told.heard_at),
+        "lastHeardTime": output.utc_if(told.heard_at),
         "tookLeave": told.has_taken_leave if told.heard_at else None,
     }
 
@@ -86,7 +87,7 @@ def rows(told: Told) -> Iterator[tuple[str, str]]:
     yield from _counted("lost", told.lost)
     if told.heard_at:
         leave = "took leave" if told.has_taken_leave else "no leave taken"
-        yield "heard", f"{_utc(told.heard_at)}, {leave}"
+        yield "heard", f"{output.utc(told.heard_at)}, {leave}"
 
 
 def _result(
@@ -98,12 +99,12 @@ def _result(
 
 def _progress_as_json(found: progress.Progress) -> dict[str, Any]:
     return {
-        "time": _utc(found.at),
+        "time": output.utc_if(found.at),
         "done": found.done,
         "total": found.total,
         "percent": _rounded(found.percent),
         "ratePerSecond": _rounded(found.rate),
-        "expectedEndTime": _utc(found.ends_at),
+        "expectedEndTime": output.utc_if(found.ends_at),
         "stage": found.stage,
         "message": found.message,
         "counters": dict(found.counters),
@@ -115,7 +116,7 @@ def _progress_as_text(found: progress.Progress) -> str:
     if found.rate is not None:
         parts.append(f"{found.rate:.3g} per second")
     if found.ends_at:
-        parts.append(f"ends {_utc(found.ends_at)}")
+        parts.append(f"ends {output.utc(found.ends_at)}")
     return ", ".join(part for part in parts if part)
 
 
@@ -134,7 +135,3 @@ def _counted(name: str, counts: Mapping[str, int | float]) -> Iterator[tuple[str
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
-
-
-def _utc(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 from rollcall.cli import output
 
@@ -32,3 +33,10 @@ def test_who_stops_reading_ends_the_output_and_no_more() -> None:
     assert writer.stderr
     assert (writer.wait(), writer.stderr.read()) == (0, b"")
     writer.stderr.close()
+
+
+def test_times_are_utc_to_the_second_as_those_of_kubernetes() -> None:
+    berlin = timezone(timedelta(hours=2))
+    at = datetime(2026, 7, 2, 5, 0, 1, 999_999, tzinfo=berlin)
+    assert output.utc(at) == output.utc_if(at) == "2026-07-02T03:00:01Z"
+    assert output.utc_if(None) is None
