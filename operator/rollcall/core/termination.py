@@ -206,7 +206,7 @@ def _text(fields: Fields, name: str, longest: int) -> str | None:
         return None
     if not isinstance(value, str):
         raise TypeError(f"{name} is text")
-    return redaction.redacted(value[:longest], longest) or None
+    return redaction.redacted(value, longest) or None
 
 
 def _counters(fields: Fields) -> Counters | None:

@@ -34,6 +34,13 @@ def test_a_program_leaves_its_result() -> None:
     )
 
 
+def test_a_secret_where_a_message_is_cut_is_hidden() -> None:
+    before = "x" * (reporting.LONGEST_MESSAGE - 20)
+    said = termination.own(text(result="failed", message=f"{before} postgres://app:c4nary@db"))
+    assert said is not None
+    assert said.message == f"{before} postgres://app:***@"
+
+
 def test_the_result_alone_is_enough() -> None:
     said = termination.own(' {"rollcall": {"result": "failed", "note": "ignored"}}\n')
     assert said is not None
