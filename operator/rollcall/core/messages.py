@@ -135,6 +135,8 @@ def _latest(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         **last,
         "type": opened if is_new else last["type"],
+        # What a person does about many jobs names none, and would hide those that were named.
+        "jobs": next((step["jobs"] for step in reversed(steps) if step.get("jobs")), []),
         "suppressed": sum(step["suppressed"] for step in steps),
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from rollcall.core import acts, errors, incidents, policies
-from rollcall.services import alerting, ports, timeline, wide_alerts, wide_looks
+from rollcall.services import job_messages, ports, timeline, wide_alerts, wide_looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,8 @@ class Desk:
             return
         alerts = policies.read(job.policy, self.defaults).alerts
         runs = await unit.ledger.recent(job.id, timeline.RECENT) if channels else ()
-        await alerting.write(unit, self.cluster, job, alerts, step, channels=channels, runs=runs)
+        await job_messages.write(
+            unit, self.cluster, job, alerts, step, channels=channels, runs=runs
+        )
         # The look that follows brings status, reminders and what was asked for up to date.
         await unit.schedule.look_at({job.id: unit.now})

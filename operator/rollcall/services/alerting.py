@@ -1,7 +1,7 @@
 """Findings become incidents, and incidents messages: all in the transaction of one look."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollcall.core import (
@@ -9,12 +9,11 @@ from rollcall.core import (
     findings,
     incident_steps,
     incidents,
-    messages,
     policies,
     rules,
     wide,
 )
-from rollcall.services import ports, quiet, timeline
+from rollcall.services import job_messages, ports, quiet, timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +149,7 @@ class Alerting:
         channels: Sequence[str] = ()
         if step.notify and step.transition:
             channels = await self._channels(transaction, job, alerts, step)
-        return await write(
+        return await job_messages.write(
             transaction,
             self._cluster,
             job,
@@ -209,43 +208,6 @@ class Alerting:
         )
 
 
-async def write(
-    transaction: ports.Transaction,
-    cluster: str,
-    job: ports.TrackedJob,
-    alerts: policies.Alerts,
-    step: incidents.Step,
-    *,
-    channels: Sequence[str],
-    runs: Sequence[executions.Execution],
-    wait: timedelta = timedelta(),
-) -> bool:
-    """Write a step and, if it is to be told, its messages; says whether channels are told.
-
-    Nothing is written if another process took a step first.
-    """
-    if step.notify and not channels:
-        step = replace(step, notify=False, why="NoChannel")
-    if not await transaction.incidents.save(step, at=transaction.now):
-        return False
-    if not step.notify or not step.transition:
-        return False
-    payload = messages.payload(
-        step=step,
-        transition=step.transition,
-        at=transaction.now,
-        cluster=cluster,
-        subject=messages.Subject(
-            namespace=job.namespace, name=job.name, uid=job.uid, group=job.group
-        ),
-        alerts=alerts,
-        execution=_run_of(step.incident, runs),
-        recent=runs,
-    )
-    await transaction.outbox.enqueue(step.incident, channels, payload, wait=wait)
-    return True
-
-
 def _inhibitor(
     kind: policies.Kind,
     line: timeline.Timeline,
@@ -276,9 +238,3 @@ def _is_news(before: incidents.Incident | None, step: incidents.Step) -> bool:
 
 def _why_not(step: incidents.Step) -> str:
     return "NoChannel" if step.notify else step.why.partition(":")[0]
-
-
-def _run_of(
-    incident: incidents.Incident, runs: Sequence[executions.Execution]
-) -> executions.Execution | None:
-    return next((run for run in runs if run.id == incident.execution_id), None)

@@ -1,10 +1,9 @@
 """Messages about a cluster as a whole: each channel reads of the jobs that it may know of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from rollcall.core import incidents, messages, policies
-from rollcall.services import ports
+from rollcall.services import ports, steps
 
 Routes = Mapping[str, Sequence[str]]  # by channel: the jobs that its reader may know of
 
@@ -16,13 +15,10 @@ async def write(
 
     Nothing is written if another process took a step first.
     """
-    if step.notify and not routes:
-        step = replace(step, notify=False, why="NoChannel")
-    if not await transaction.incidents.save(step, at=transaction.now):
+    transition = await steps.save(transaction, step, is_heard=bool(routes))
+    if transition is None:
         return False
-    if not step.notify or not step.transition:
-        return False
-    await _enqueue(transaction, cluster, step, step.transition, routes)
+    await _enqueue(transaction, cluster, step, transition, routes)
     return True
 
 

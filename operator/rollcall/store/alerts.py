@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import incidents, policies
 from rollcall.services import alerts
-from rollcall.store import incidents as incident_rows
-from rollcall.store import models, pages
+from rollcall.store import incident_rows, models, pages
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Incident)

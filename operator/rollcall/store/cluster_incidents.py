@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollcall.core import policies
 from rollcall.core.incidents import Incident
 from rollcall.services import ports
-from rollcall.store import incidents, models, registry
+from rollcall.store import incident_rows, models, registry
 
 _clusters = models.table(models.Cluster)
 _jobs = models.table(models.CronJob)
@@ -63,7 +63,7 @@ class ClusterIncidents:
     async def current(self, cluster: str) -> Mapping[policies.Kind, Incident]:
         """Return the open and dismissed incidents about a cluster as a whole."""
         rows = await self.connection.execute(_OF_CLUSTER, {"of": cluster})
-        return {incident.kind: incident for incident in map(incidents.incident_of, rows)}
+        return {incident.kind: incident for incident in map(incident_rows.incident_of, rows)}
 
     async def last_opened(self, cluster: str, kind: policies.Kind) -> datetime | None:
         """Return when the newest incident of a kind about a cluster was opened."""

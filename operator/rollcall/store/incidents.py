@@ -8,7 +8,6 @@ People's acts lock the job's row first, as looks do, so that neither overtakes t
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import incidents, policies
 from rollcall.services import ports
-from rollcall.store import models, registry
+from rollcall.store import incident_rows, models, registry
 
 _clusters = models.table(models.Cluster)
 _jobs = models.table(models.CronJob)
@@ -122,7 +121,9 @@ class Incidents:
             if of.one_or_none() is None:
                 return None
         row = (await self.connection.execute(_BY_ID, key)).one_or_none()
-        return (registry.job_row(job).job if job else None, incident_of(row)) if row else None
+        if row is None:
+            return None
+        return registry.job_row(job).job if job else None, incident_rows.incident_of(row)
 
     async def subjects_of(
         self, incident_ids: Collection[UUID]
@@ -165,7 +166,7 @@ async def _read(
     connection: AsyncConnection, cronjob_ids: Collection[UUID]
 ) -> list[incidents.Incident]:
     rows = await connection.execute(_CURRENT_OF, {"ids": list(cronjob_ids)})
-    return [incident_of(row) for row in rows]
+    return [incident_rows.incident_of(row) for row in rows]
 
 
 def _opening(incident: incidents.Incident) -> sa.Executable:
@@ -177,7 +178,7 @@ def _opening(incident: incidents.Incident) -> sa.Executable:
             cluster=incident.cluster,
             kind=incident.kind.value,
             opened_at=incident.opened_at,
-            **_columns(incident),
+            **incident_rows.columns(incident),
         )
         .on_conflict_do_nothing()
         .returning(_incidents.c.id)
@@ -190,7 +191,7 @@ def _next(step: incidents.Step) -> sa.Executable:
     return (
         sa.update(_incidents)
         .where(_incidents.c.id == incident.id, _incidents.c.version == before)
-        .values(**_columns(incident))
+        .values(**incident_rows.columns(incident))
         .returning(_incidents.c.id)
     )
 
@@ -208,80 +209,4 @@ def _transition(
         message=step.incident.message,
         notify=step.notify,
         why=step.why,
-    )
-
-
-def _columns(incident: incidents.Incident) -> dict[str, Any]:
-    return {
-        "severity": incident.severity.value,
-        "reason": incident.reason,
-        "message": incident.message,
-        "evidence": incident.evidence,
-        "execution_id": incident.execution_id,
-        "resolved_at": incident.resolved_at,
-        "announced_at": incident.announced_at,
-        "notified_at": incident.notified_at,
-        "suppressed": incident.suppressed,
-        "reasons": list(incident.reasons),
-        "inhibited_by": incident.inhibited_by.value if incident.inhibited_by else None,
-        "silenced_by": incident.silenced_by,
-        "held_back": incident.held_back,
-        "escalated": incident.escalated,
-        "escalate_at": incident.escalate_at,
-        **_acknowledged(incident.acknowledged),
-        "flapping": incident.flapping,
-        "gone_since": incident.gone_since,
-        "false_alarm": incident.false_alarm,
-        "tell_again": incident.tell_again,
-        "dismissed": incident.dismissed,
-        "version": incident.version,
-    }
-
-
-def _acknowledged(given: incidents.Acknowledgement | None) -> dict[str, Any]:
-    return {
-        "acknowledged_at": given.at if given else None,
-        "acknowledged_by": given.by if given else None,
-        "acknowledge_reason": given.reason if given else None,
-    }
-
-
-def incident_of(row: sa.Row[Any]) -> incidents.Incident:
-    """Read a row of `incidents`."""
-    return incidents.Incident(
-        id=row.id,
-        cronjob_id=row.cronjob_id,
-        cluster=row.cluster,
-        kind=policies.Kind(row.kind),
-        severity=policies.Severity(row.severity),
-        reason=row.reason,
-        message=row.message,
-        evidence=row.evidence,
-        execution_id=row.execution_id,
-        opened_at=row.opened_at,
-        resolved_at=row.resolved_at,
-        announced_at=row.announced_at,
-        notified_at=row.notified_at,
-        suppressed=row.suppressed,
-        reasons=tuple(row.reasons),
-        inhibited_by=policies.Kind(row.inhibited_by) if row.inhibited_by else None,
-        silenced_by=row.silenced_by,
-        held_back=row.held_back,
-        escalated=row.escalated,
-        escalate_at=row.escalate_at,
-        acknowledged=_acknowledgement(row),
-        flapping=row.flapping,
-        gone_since=row.gone_since,
-        false_alarm=row.false_alarm,
-        tell_again=row.tell_again,
-        dismissed=row.dismissed,
-        version=row.version,
-    )
-
-
-def _acknowledgement(row: sa.Row[Any]) -> incidents.Acknowledgement | None:
-    if row.acknowledged_at is None:
-        return None
-    return incidents.Acknowledgement(
-        at=row.acknowledged_at, by=row.acknowledged_by, reason=row.acknowledge_reason
     )

@@ -20,8 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, incidents, messages, pacing
 from rollcall.services import ports
-from rollcall.store import incidents as incident_rows
-from rollcall.store import models, notifications
+from rollcall.store import incident_rows, models, notifications
 
 _incidents = models.table(models.Incident)
 _jobs = models.table(models.CronJob)

@@ -192,6 +192,23 @@ def test_messages_of_one_incident_become_its_last_one() -> None:
     assert messages.together([told, last]) == last | {"type": "incident.opened", "suppressed": 3}
 
 
+def test_an_act_about_many_jobs_hides_none_of_those_that_nobody_has_heard_of_yet() -> None:
+    opened, acknowledged = incidents.Transition.OPENED, incidents.Transition.ACKNOWLEDGED
+    incident = builders.step(kind=Kind.MISSED_WIDELY).incident
+    told, act, other = (
+        messages.of_cluster(
+            incident, transition, at=builders.SLOT_AT, cluster="prod", jobs=jobs, suppressed=count
+        )
+        for transition, jobs, count in (
+            (opened, ["shop/a", "shop/b"], 1), (acknowledged, [], 0), (opened, [], 0),
+        )
+    )  # fmt: skip
+    whole = messages.together([told, act])
+    assert whole == act | {"jobs": told["jobs"], "suppressed": 1}
+    assert len(whole["jobs"]) == 2
+    assert messages.together([other, act])["jobs"] == []
+
+
 def test_an_end_stays_one_when_it_is_told_with_the_beginning() -> None:
     opened = builders.step()
     solved = payload(builders.step(incident=opened.incident, recovered=True))
