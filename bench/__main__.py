@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import ROOT, machine
 
-NAMES = ("schedule", "alerts", "detection", "ingest", "store", "scale")  # the quickest first
+NAMES = ("schedule", "detection", "store", "ingest", "alerts", "scale")
 RESULTS = ROOT / "build" / "bench"
 
 

@@ -123,7 +123,10 @@ class Reporters:
         # After a restart of the api every pod of the cluster is unknown at once.
         self._looks = gathering.Gathering(self._look, wait=0, most=MOST_LOOKED_AT)
         self._discovering = asyncio.Semaphore(MOST_DISCOVERED)
-        self._known = recent.Recent[str, _Known](lifetime=SETTLED_FOR, size=MOST_KNOWN, clock=clock)
+        # Longer than any is taken as known: the next look is compared with it.
+        self._known = recent.Recent[str, _Known](
+            lifetime=2 * SETTLED_FOR, size=MOST_KNOWN, clock=clock
+        )
         self._learning: dict[Pod, asyncio.Task[ports.Identity]] = {}
         self._refused = recent.Recent[str, str](lifetime=REFUSED_FOR, size=MOST_REFUSED)
 
@@ -145,9 +148,9 @@ class Reporters:
 
     def _remembered(self, pod_uid: str) -> ports.Identity | None:
         known = self._known.get(pod_uid)
-        if known is None or not (known.is_settled or self._known.get(pod_uid, within=KNOWN_FOR)):
-            return None
-        return known.identity
+        good_for = SETTLED_FOR if known and known.is_settled else KNOWN_FOR
+        fresh = self._known.get(pod_uid, within=good_for)
+        return fresh.identity if fresh else None
 
     async def _learned(self, pod: Pod) -> ports.Identity:
         """Ask once for all requests of a pod; a request that is given up ends nothing.

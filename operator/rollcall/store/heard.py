@@ -52,7 +52,15 @@ def _resulting() -> str:
     return ", ".join([*said, f"result_at = CASE WHEN told.counts THEN {at} ELSE pod.result_at END"])
 
 
-_TEXT = f"""
+def _statement(
+    *,
+    settled: str = f"WHEN {_IS_NEW} THEN 0",
+    resulting: str = "",
+    counts: str = "",
+    types: str = "",
+) -> str:
+    """Build it; results come with more columns, and the locked rows say which of them count."""
+    return f"""
     UPDATE attempts AS pod
     SET last_heartbeat_at = CASE WHEN told.beats > 0
             THEN greatest(pod.last_heartbeat_at, told.at) ELSE pod.last_heartbeat_at END,
@@ -64,7 +72,7 @@ _TEXT = f"""
             ELSE pod.boots END,
         boots_before = pod.boots_before
             + CASE WHEN {_IS_NEW} AND cardinality(pod.boots) >= {BOOTS_KEPT} THEN 1 ELSE 0 END,
-        settled_seq = CASE WHEN {_IS_NEW} THEN 0 ELSE pod.settled_seq END,
+        settled_seq = CASE {settled} ELSE pod.settled_seq END,{resulting}
         {_latest("progress_at", "told.at")},
         {_latest("done", "told.done")},
         {_latest("total", "told.total")},
@@ -72,31 +80,41 @@ _TEXT = f"""
         {_latest("progress_message", "told.message")},
         {_latest("counters", "told.counters")},
         {
-    _latest("progress_first_at", f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END")
-},
+        _latest(
+            "progress_first_at", f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END"
+        )
+    },
         {
-    _latest(
-        "progress_first_done",
-        f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
-    )
-},
+        _latest(
+            "progress_first_done",
+            f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
+        )
+    },
         {_latest("moved_at", f"CASE WHEN {_MOVED} THEN told.at ELSE pod.moved_at END")},
         progress_seq = CASE WHEN {_PROGRESS} THEN told.progress_seq
             WHEN {_IS_NEW} THEN NULL ELSE pod.progress_seq END
     FROM (
-        SELECT told.*,
+        SELECT told.*,{counts}
             coalesce(CAST(:now AS timestamptz), now()) - told.age * interval '1 second' AS at
         FROM json_to_recordset(CAST(:told AS json)) AS told(
             pod_uid text, age double precision, beats integer, boot text, final boolean,
             progress_seq bigint, done double precision, total double precision, stage text,
-            message text, counters jsonb
+            message text, counters jsonb{types}
         )
-        JOIN attempts ON attempts.pod_uid = told.pod_uid
+        JOIN attempts AS pod ON pod.pod_uid = told.pod_uid
         ORDER BY told.pod_uid
-        FOR NO KEY UPDATE OF attempts
+        FOR NO KEY UPDATE OF pod
     ) AS told
     WHERE pod.pod_uid = told.pod_uid
     """  # noqa: S608 - no value in it comes from outside
+
+
+def _plain(text: str) -> bytes:
+    """Return it for the driver alone, with the database's own now."""
+    return text.replace(":now", "NULL").replace(":told", "%(told)s").encode()
+
+
+_TEXT = _statement()
 _HEARD = sa.text(_TEXT)
 # The same where more is said: what is to be known of these pods comes back with it.
 _READ = sa.text(
@@ -107,28 +125,18 @@ _READ = sa.text(
         pod.boots_before, pod.lost, pod.result IS NOT NULL AS has_result
     """
 )
-# The same for the driver alone, with the database's own now.
-_PLAIN = _TEXT.replace(":now", "NULL").replace(":told", "%(told)s")
-PLAIN = _PLAIN.encode()
-
-
-def _with_results() -> str:
-    """Build the same with results; which of them count is told by the locked rows."""
-    settled = f"settled_seq = CASE WHEN {_IS_NEW} THEN 0"
-    changes = {
-        settled: f"""{_resulting()}, settled_seq = CASE
+PLAIN = _plain(_TEXT)
+PLAIN_WITH_RESULTS = _plain(
+    _statement(
+        settled=f"""
             WHEN {_IS_NEW} THEN coalesce(told.result_seq, 0)
             WHEN {_IS_NEWEST} THEN greatest(pod.settled_seq, told.result_seq)""",
-        "SELECT told.*,": f"SELECT told.*, {_COUNTS.replace('pod.', 'attempts.')} AS counts,",
-        "counters jsonb\n": f"counters jsonb, {_RESULT_TYPES}\n",
-    }
-    text = _PLAIN
-    for old, new in changes.items():
-        text = text.replace(old, new)
-    return text + "RETURNING pod.pod_uid, told.counts"
-
-
-PLAIN_WITH_RESULTS = _with_results().encode()
+        resulting=f"{_resulting()},",
+        counts=f"{_COUNTS} AS counts,",
+        types=f", {_RESULT_TYPES}",
+    )
+    + "RETURNING pod.pod_uid, told.counts"
+)
 
 
 async def keep(

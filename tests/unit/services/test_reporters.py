@@ -82,3 +82,4 @@ async def test_who_is_the_same_at_a_second_look_is_looked_at_seldom() -> None:
     assert await identify(122) == (2, 3)  # the same again: it stays so
     assert await identify(122 + reporters.SETTLED_FOR) == (2, 3)
     assert await identify(123 + reporters.SETTLED_FOR) == (2, 4)
+    assert await identify(123 + 2 * reporters.SETTLED_FOR) == (2, 4)  # no less settled than before
