@@ -59,12 +59,14 @@ class Dispatch:
         state: Callable[[str], lanes.State],
     ) -> Sequence[ports.Notification]:
         """Return what is to be sent now, by channels in the state that each is in."""
-        formed = [await _whole(transaction, one) for one in claimed if one.digest_id]
         loose = [one for one in claimed if not one.digest_id]
         paced = [one for one in _channels(loose) if self._is_paced(one, state(one))]
+        for channel in paced:
+            claimed = [*claimed, *await self._more(transaction, channel, claim)]
+        formed = [await _whole(transaction, one) for one in claimed if one.digest_id]
+        loose = [one for one in claimed if not one.digest_id]
         tails: list[ports.Notification] = []
         for channel in paced:
-            loose += await self._more(transaction, channel, claim)
             tails += await _tails(transaction, channel, loose)
         # All at once: it locks jobs before incidents, as everybody does.
         kept = await self._sift(transaction, [*loose, *tails]) if loose else []
@@ -85,10 +87,9 @@ class Dispatch:
     ) -> Sequence[ports.Notification]:
         if not (claim.is_full and self._paces(channel).bundles):
             return []
-        rows = await transaction.outbox.claim(
+        return await transaction.outbox.claim(
             claim.holder, MOST, claim.lease, cluster=self._cluster, channel=channel
         )
-        return [one for one in rows if not one.digest_id]
 
     async def _paced(
         self,
@@ -178,8 +179,7 @@ async def _joined(transaction: ports.Transaction, rows: Group) -> Sequence[ports
     """Return the one message that these rows are told by."""
     if len(rows) == 1:
         return rows
-    joined = await transaction.bundles.join([one.id for one in rows])
-    return [_as_one(joined)] if joined else []
+    return [_as_one(await transaction.bundles.join([one.id for one in rows]))]
 
 
 def _as_one(rows: Group) -> ports.Notification:

@@ -44,7 +44,7 @@ _SENT = sa.union_all(
 _HEARD = (
     sa.select(_rows.c.incident_id)
     .where(_rows.c.incident_id == _INCIDENTS, _OF_CHANNEL)
-    .where(_rows.c.status == notifications.DELIVERED)
+    .where(notifications.MAY_BE_HEARD)
     .distinct()
 )
 _WAIT = (
@@ -102,7 +102,7 @@ class Bundles:
         return [pacing.Sent(at=row.at, is_digest=row.is_digest) for row in rows]
 
     async def heard(self, channel: str, incident_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return those of which the channel was told anything."""
+        """Return those of which the channel was told anything, or may have been."""
         given = {"of_channel": channel, "incidents": sorted(incident_ids)}
         return set((await self.connection.execute(_HEARD, given)).scalars())
 
@@ -114,12 +114,11 @@ class Bundles:
     async def join(self, row_ids: Collection[int]) -> Sequence[ports.Notification]:
         """Let the first of these rows stand for all, from now on; return those that are in it.
 
-        None if the first is settled meanwhile: then they come again, without it.
+        The caller has claimed the first in this transaction: nobody else can settle it.
         """
         given = {"ids": sorted(row_ids), "first": min(row_ids)}
         rows = await self.connection.execute(_JOIN, given)
-        joined = sorted(map(notifications.read, rows), key=lambda row: row.id)
-        return joined if joined and joined[0].id == given["first"] else []
+        return sorted(map(notifications.read, rows), key=lambda row: row.id)
 
     async def members(self, digest_id: int) -> Sequence[ports.Notification]:
         """Return the rows that this one stands for, itself included."""

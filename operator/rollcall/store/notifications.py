@@ -13,6 +13,11 @@ _rows = models.table(models.Notification)
 PENDING, DELIVERED, DEAD, SUPPRESSED = "pending", "delivered", "dead", "suppressed"
 # Written as in the predicate of notifications_pending_idx.
 IS_PENDING = sa.text("notifications.status = 'pending'")
+# A message whose answer nobody had may have arrived all the same.
+MAY_BE_HEARD = sa.or_(
+    _rows.c.status == DELIVERED,
+    sa.and_(_rows.c.status.in_((PENDING, SUPPRESSED)), _rows.c.attempts > 0),
+)
 # What a person reads about a failed try; bodies of error pages can be long.
 ERROR_LIMIT = 2_000
 

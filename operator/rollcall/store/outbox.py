@@ -154,7 +154,7 @@ class Outbox:
         await self.connection.execute(_UNANNOUNCE, {"ids": sorted(touched)})
 
     async def unheard(self, incident_ids: Collection[UUID]) -> Collection[tuple[UUID, str]]:
-        """Return incident and channel where messages were held back and none was delivered."""
+        """Return incident and channel where messages were held back and none can have arrived."""
         rows = await self.connection.execute(_UNHEARD, {"ids": sorted(incident_ids)})
         return {(row.incident_id, row.channel) for row in rows}
 
@@ -241,7 +241,7 @@ _is_heard = (
     sa.exists()
     .where(
         _rows.c.incident_id == _incidents.c.id,
-        _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
+        sa.or_(_rows.c.status == notifications.PENDING, notifications.MAY_BE_HEARD),
     )
     .correlate(_incidents)
 )
@@ -262,6 +262,6 @@ _UNHEARD = (
     .group_by(_rows.c.incident_id, _rows.c.channel)
     .having(
         sa.func.bool_or(_rows.c.status == notifications.SUPPRESSED),
-        ~sa.func.bool_or(_rows.c.status == notifications.DELIVERED),
+        ~sa.func.bool_or(notifications.MAY_BE_HEARD),
     )
 )

@@ -58,6 +58,19 @@ async def test_what_gets_critical_at_night_is_told_at_once_and_once(night: burst
     assert len(night.receiver.got) == 1
 
 
+async def test_the_end_of_what_may_have_arrived_is_told(night: bursts.Storm) -> None:
+    night.clock.set(night.clock.now.replace(hour=17, minute=59))
+    night.receiver.answers = [bursts.DOWN]  # or it took it, and its answer was lost
+    await night.fails("backup")
+    await night.round()
+    night.clock.set(night.clock.now.replace(hour=21, minute=0))
+    await night.recovers("backup")
+    await night.passes(60)
+    assert night.types == ["incident.opened"]
+    await until_morning(night)
+    assert night.types == ["incident.opened", "incident.resolved"]
+
+
 async def test_what_is_over_before_anybody_heard_of_it_is_not_told(night: bursts.Storm) -> None:
     await night.fails("backup")
     await night.passes(60)

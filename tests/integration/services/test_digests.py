@@ -104,6 +104,18 @@ async def test_a_killed_process_leaves_the_same_digest_with_the_same_key(
     assert told.count("job-0001") == 2  # once in the digest, once more when it got worse
 
 
+async def test_a_digest_that_is_due_behind_a_full_claim_goes_with_it(storm: bursts.Storm) -> None:
+    await storm.fails(*names(6))
+    claimed = await _claim_and_die(storm)
+    storm.clock.advance(deliver.LEASE - timedelta(seconds=2))
+    await storm.fails(*names(deliver.BATCH + 10, "other"))
+    storm.restart()
+    storm.clock.advance(timedelta(seconds=3))
+    await storm.process.round()
+    await storm.process.idle()
+    assert [one.key for _, one in storm.receiver.got] == [claimed.key]
+
+
 def names_in(message: ports.Notification) -> list[str]:
     return [item["cronjob"]["name"] for item in bursts.items(message)]
 

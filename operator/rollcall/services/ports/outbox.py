@@ -73,7 +73,7 @@ class Bundles(Protocol):
         """Return what went since then or is under way, newest first, but for these rows."""
 
     async def heard(self, channel: str, incident_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return those of which the channel was told anything."""
+        """Return those of which the channel was told anything, or may have been."""
 
     async def wait(self, row_ids: Collection[int], *, until: datetime, why: str) -> None:
         """Give leased rows back, due at that time."""
@@ -81,7 +81,7 @@ class Bundles(Protocol):
     async def join(self, row_ids: Collection[int]) -> Sequence[Notification]:
         """Let the first of these rows stand for all, from now on; return those that are in it.
 
-        None if the first is settled meanwhile.
+        The caller has claimed the first in this transaction: nobody else can settle it.
         """
 
     async def members(self, digest_id: int) -> Sequence[Notification]:
