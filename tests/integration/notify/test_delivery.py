@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,6 @@ from support.receiver import Answer
 ROOT = Path(__file__).parents[3]
 ROWS = models.table(models.Notification)
 JOB = builders.job()
-
-
-@pytest.fixture
-def hook() -> Iterator[receiver.Receiver]:
-    with receiver.running() as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -20,6 +20,7 @@ from rollcall.notify import http, registry
 from rollcall.notify.webhook import channel
 from rollcall.services import ports
 from support import builders, receiver
+from support.delivering import now
 
 PROGRAM = Path(__file__).parents[3] / "demo" / "receiver" / "receiver.py"
 SECRET = "whsec_cm9sbGNhbGwtZGVtbw=="
@@ -60,10 +61,6 @@ def demo() -> Iterator[Receiver]:
 async def client() -> AsyncIterator[http.Client]:
     async with http.Client(now=now, allowed=receiver.LOOPBACK) as client:
         yield client
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def message(text: str = "1 slot was missed") -> ports.Notification:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,16 @@ from rollcall.notify import http, registry
 from rollcall.notify.email import smtp
 from rollcall.services import ports
 from support import certificates, mailserver, payloads, receiver
+from support.delivering import now
 from support.receiver import Answer, Request
 
 HOUR = timedelta(hours=1)
 FROM, TO = "Rollcall <rollcall@example.com>", "team@example.com, Böb <bob@example.com>"
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificates.make(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[http.Client]:
-    async with http.Client(
-        now=now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=5)
-    ) as client:
-        yield client
 
 
 @pytest.fixture
@@ -267,12 +256,6 @@ class Resend:
 def _problem(status: int, name: str) -> Answer:
     body = {"statusCode": status, "name": name, "message": f"{name}."}
     return Answer(status=status, body=json.dumps(body).encode())
-
-
-@pytest.fixture
-def hook() -> Iterator[receiver.Receiver]:
-    with receiver.running() as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +13,10 @@ from rollcall.core import targets
 from rollcall.notify import http, registry
 from rollcall.services import ports
 from support import payloads, receiver
+from support.delivering import now
 
 INTERNET = targets.Allowed()
 MESSAGE = payloads.notification(payloads.payload())
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Listener:

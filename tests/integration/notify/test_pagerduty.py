@@ -1,7 +1,6 @@
 """An incident, told to a receiver that behaves as PagerDuty's documentation says."""
 
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -9,16 +8,11 @@ from rollcall.core import policies
 from rollcall.notify import http, registry
 from rollcall.services import ports
 from support import pagerduty, payloads, receiver
+from support.delivering import now
 from support.receiver import Answer
 
 KEY = "0123456789abcdef0123456789abcdef"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-
-
-@pytest.fixture
-def hook() -> Iterator[receiver.Receiver]:
-    with receiver.running() as running:
-        yield running
 
 
 @pytest.fixture
@@ -29,20 +23,8 @@ def service(hook: receiver.Receiver) -> pagerduty.PagerDuty:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[http.Client]:
-    async with http.Client(
-        now=now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=5)
-    ) as client:
-        yield client
-
-
-@pytest.fixture
 def sender(hook: receiver.Receiver, client: http.Client) -> ports.Sender:
     return make(hook, client, KEY)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def make(hook: receiver.Receiver, client: http.Client, key: str) -> ports.Sender:

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,7 @@ from rollcall.core import incidents, messages
 from rollcall.notify import http, registry
 from rollcall.services import ports
 from support import builders, receiver
+from support.delivering import now
 from support.receiver import Answer
 
 SECRET = b"a key with \0 in it"
@@ -40,16 +41,6 @@ NOTIFICATION = ports.Notification(
     attempts=0,
     created_at=builders.SLOT_AT,
 )
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-@pytest.fixture
-def hook() -> Iterator[receiver.Receiver]:
-    with receiver.running() as running:
-        yield running
 
 
 @pytest.fixture

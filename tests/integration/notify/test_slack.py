@@ -1,8 +1,9 @@
 """An incident, told by a bot to a receiver that behaves as Slack's documentation says."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,18 +13,13 @@ from rollcall.core import errors, messages, policies
 from rollcall.notify import http, registry
 from rollcall.services import ports, trial
 from support import builders, payloads, receiver, slack
+from support.delivering import now
 from support.receiver import Answer
 
 TOKEN = "xoxb-0123456789-abcdef"
 HOUR = timedelta(hours=1)
 OPENED = "🟠 WARNING: shop/backup is failing"
 REMINDED = "🟠 STILL WARNING: shop/backup is failing"
-
-
-@pytest.fixture
-def hook() -> Iterator[receiver.Receiver]:
-    with receiver.running() as running:
-        yield running
 
 
 @pytest.fixture
@@ -34,20 +30,8 @@ def workspace(hook: receiver.Receiver) -> slack.Slack:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[http.Client]:
-    async with http.Client(
-        now=now, allowed=receiver.LOOPBACK, timeout=timedelta(seconds=5)
-    ) as client:
-        yield client
-
-
-@pytest.fixture
 def channel(hook: receiver.Receiver, client: http.Client) -> "Channel":
     return Channel(make(hook, client))
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def make(
@@ -57,12 +41,12 @@ def make(
     return registry.factories(client, now)["slack"](config)
 
 
+@dataclass
 class Channel:
     """A sender and what is recorded of its deliveries, as the outbox does."""
 
-    def __init__(self, sender: ports.Sender) -> None:
-        self.sender = sender
-        self.thread: Mapping[str, Any] | None = None
+    sender: ports.Sender
+    thread: Mapping[str, Any] | None = None
 
     async def send(self, body: dict[str, Any], attempts: int = 0) -> ports.Delivery:
         row = payloads.notification(body, thread=self.thread, attempts=attempts)
