@@ -37,11 +37,14 @@ class Storm:
     clock: clocks.Clock
     pace: pacing.Pace = field(default_factory=lambda: pacing.read("webhook", {}))
     channel: str = TEAM
+    others: Sequence[str] = ()  # channels that are told of the same
     suppressed: list[str] = field(default_factory=list)
     open: dict[str, incidents.Incident] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.receiver = Receiver(self.clock)
+        channels = (self.channel, *self.others)
+        self.receivers = {channel: Receiver(self.clock) for channel in channels}
+        self.receiver = self.receivers[self.channel]
         self.restart()
 
     def restart(self) -> None:
@@ -64,8 +67,7 @@ class Storm:
         )
 
     async def sender(self, channel: str) -> ports.Sender:
-        assert channel == self.channel
-        return self.receiver
+        return self.receivers[channel]
 
     def report(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
         del channel, delivery, at
@@ -96,7 +98,7 @@ class Storm:
         assert await unit.incidents.save(step, at=unit.now)
         payload = payloads.of(step, self.clock.now)
         payload["cronjob"]["name"] = name
-        await unit.outbox.enqueue(step.incident, [self.channel], payload)
+        await unit.outbox.enqueue(step.incident, list(self.receivers), payload)
         self.open[name] = step.incident
 
     async def passes(self, seconds: float, *, step: float = 1.0) -> None:
@@ -116,9 +118,10 @@ class Storm:
     def types(self) -> list[str]:
         return [one.type for _, one in self.receiver.got]
 
-    def told(self) -> list[list[str]]:
+    def told(self, channel: str | None = None) -> list[list[str]]:
         """Return which jobs each message told of."""
-        return [[item["cronjob"]["name"] for item in items(one)] for _, one in self.receiver.got]
+        got = self.receivers[channel or self.channel].got
+        return [[item["cronjob"]["name"] for item in items(one)] for _, one in got]
 
     async def rows(self) -> Sequence[Mapping[str, Any]]:
         async with self.store.transaction() as unit:

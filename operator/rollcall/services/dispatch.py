@@ -73,7 +73,7 @@ class Dispatch:
         ids = {one.id for one in loose}
         going = [*formed, *(one for one in kept if one.id in ids and one.channel not in paced)]
         for channel in paced:
-            groups = _grouped(kept, {one.id for one in loose if one.channel == channel})
+            groups = _grouped([one for one in kept if one.channel == channel], ids)
             begun = [one for one in formed if one.channel == channel]
             going += await self._paced(transaction, channel, groups, begun, state(channel))
         return sorted(going, key=lambda one: one.id)

@@ -62,6 +62,23 @@ async def test_a_trickle_is_a_storm_as_well(storm: bursts.Storm) -> None:
     assert sorted(itertools.chain(*storm.told())) == every
 
 
+async def test_each_of_several_channels_is_told_of_all_once(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    storm = bursts.Storm(store, clock, others=["pager", "desk"])
+    await storm.fails(*names(8))
+    await storm.round()
+    await storm.recovers(*names(8))
+    await storm.passes(120)
+    for channel, receiver in storm.receivers.items():
+        first, second = storm.told(channel)
+        assert sorted(first) == names(8)
+        assert sorted(second) == names(8)
+        assert [one.type for _, one in receiver.got] == ["digest", "digest"]
+        assert {one.channel for _, one in receiver.got} == {channel}
+    assert {row["status"] for row in await storm.rows()} == {"delivered"}
+
+
 async def test_what_comes_after_a_digest_waits_for_the_next_one(storm: bursts.Storm) -> None:
     await storm.fails(*names(6))
     await storm.round()
