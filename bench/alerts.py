@@ -226,7 +226,7 @@ def _spoken_of(bodies: Sequence[dict[str, Any]]) -> Counter[str]:
     """Count the incidents of messages, those of digests too."""
     found: Counter[str] = Counter()
     for body in bodies:
-        found.update(one["id"] for one in body.get("incidents") or [body["incident"]])
+        found.update(one["incident"]["id"] for one in body.get("incidents") or [body])
     return found
 
 
