@@ -241,7 +241,7 @@ _is_heard = (
     sa.exists()
     .where(
         _rows.c.incident_id == _incidents.c.id,
-        sa.or_(_rows.c.status == notifications.PENDING, notifications.MAY_BE_HEARD),
+        _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
     )
     .correlate(_incidents)
 )
