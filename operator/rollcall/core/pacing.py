@@ -34,6 +34,7 @@ class Why(StrEnum):
     STORM = "Storm"
     RECEIVER = "ReceiverFails"
     HOURS = "OutsideActiveHours"
+    CROWD = "Crowd"  # from the beginning: a cause of many may be found, and tell of it
 
 
 class Turn(Enum):

@@ -104,5 +104,5 @@ class Wide:
     async def _look(self, transaction: ports.Transaction, glance: wide_looks.Glance) -> bool:
         is_told = await self._looks.take(transaction, glance)
         if self._crowd_since:
-            await transaction.outbox.release(self._cluster, WAIT)
+            await transaction.outbox.release(self._cluster)
         return is_told

@@ -42,7 +42,7 @@ class Outbox:
         *,
         wait: timedelta = timedelta(),
     ) -> None:
-        """Add one row per channel, due after that wait; repeating it adds nothing."""
+        """Add one row per channel, due after that wait for a crowd; repeating it adds nothing."""
         if not channels:
             return
         cluster = incident.cluster or await self._cluster_of(incident.cronjob_id)
@@ -56,6 +56,8 @@ class Outbox:
                 "payload": dict(payload),
                 "created_at": self.now,
                 "next_at": self.now + wait,
+                "waited_for": pacing.Why.CROWD if wait else None,
+                "waited_until": self.now + wait if wait else None,
             }
             for channel in sorted(set(channels))
         ]
@@ -158,10 +160,9 @@ class Outbox:
         rows = await self.connection.execute(_UNHEARD, {"ids": sorted(incident_ids)})
         return {(row.incident_id, row.channel) for row in rows}
 
-    async def release(self, cluster: str, wait: timedelta) -> None:
-        """Let go at once what was written to wait so long and was not tried yet."""
-        given = {"of": cluster, "now": self.now, "wait": wait}
-        await self.connection.execute(_RELEASE, given)
+    async def release(self, cluster: str) -> None:
+        """Let go at once what waits for a crowd."""
+        await self.connection.execute(_RELEASE, {"of": cluster, "now": self.now})
 
     async def _cluster_of(self, cronjob_id: UUID | None) -> str:
         query = sa.select(_jobs.c.cluster).where(_jobs.c.id == cronjob_id)
@@ -224,15 +225,16 @@ _SUPPRESS = (
     .values(status=notifications.SUPPRESSED, holder=None, suppressed_by=sa.bindparam("why"))
     .returning(_rows.c.incident_id)
 )
-# A row that was put off after a try is due at another time than it was written with.
+# A row that was put off after a try is due at another time than it waited for.
 _RELEASE = (
     sa.update(_rows)
     .where(
         _rows.c.cluster == sa.bindparam("of"),
         notifications.IS_PENDING,
         _rows.c.holder.is_(None),
-        _rows.c.next_at > sa.bindparam("now"),
-        _rows.c.next_at == _rows.c.created_at + sa.bindparam("wait", type_=sa.Interval),
+        _rows.c.waited_for == pacing.Why.CROWD,
+        _rows.c.waited_until > sa.bindparam("now"),
+        _rows.c.next_at == _rows.c.waited_until,
     )
     .values(next_at=sa.bindparam("now"))
 )

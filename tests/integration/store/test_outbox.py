@@ -22,13 +22,15 @@ async def enqueue(
     *channels: str,
     version: int = 1,
     job: ports.TrackedJob = JOB,
+    wait: timedelta = timedelta(),
 ) -> incidents.Incident:
     opened = builders.step(job)
     async with store.transaction() as unit:
         await unit.registry.register(job)
         await unit.incidents.save(opened, at=unit.now)
         incident = replace(opened.incident, version=version)
-        await unit.outbox.enqueue(incident, channels, PAYLOAD | {"version": version})
+        payload = PAYLOAD | {"version": version}
+        await unit.outbox.enqueue(incident, channels, payload, wait=wait)
     return incident
 
 
@@ -87,6 +89,40 @@ async def test_enqueueing_again_adds_nothing(store: engine.Database) -> None:
 async def test_no_channel_is_no_row(store: engine.Database) -> None:
     await enqueue(store)
 
+    assert await claim(store) == []
+
+
+async def release(store: engine.Database, cluster: str = builders.CLUSTER) -> None:
+    async with store.transaction() as unit:
+        await unit.outbox.release(cluster)
+
+
+async def test_what_waits_for_a_crowd_is_due_when_it_is_let_go(store: engine.Database) -> None:
+    await enqueue(store, "slack", wait=10 * SECOND)
+    await release(store, "elsewhere")
+    assert await claim(store) == []
+    await release(store)
+    (row,) = await claim(store)
+    assert row.waited_for == "Crowd"
+
+
+async def test_what_waits_for_a_crowd_is_due_at_its_time_if_nobody_lets_it_go(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    await enqueue(store, "slack", wait=10 * SECOND)
+    clock.advance(10 * SECOND)
+    assert len(await claim(store)) == 1
+
+
+async def test_what_was_tried_and_put_off_is_not_let_go(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    await enqueue(store, "slack", wait=10 * SECOND)
+    await release(store)
+    (row,) = await claim(store)
+    again_at = clock.now + 5 * SECOND
+    await settle(store, ports.Outcome(notification=row, delivered=False, retry_at=again_at))
+    await release(store)
     assert await claim(store) == []
 
 

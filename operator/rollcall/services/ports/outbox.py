@@ -20,10 +20,10 @@ class Outbox(Protocol):
         *,
         wait: timedelta = timedelta(),
     ) -> None:
-        """Add one row per channel, due after that wait; repeating it adds nothing."""
+        """Add one row per channel, due after that wait for a crowd; repeating it adds nothing."""
 
-    async def release(self, cluster: str, wait: timedelta) -> None:
-        """Let go at once what was written to wait so long and was not tried yet."""
+    async def release(self, cluster: str) -> None:
+        """Let go at once what waits for a crowd."""
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
         """Return the channels that have or will have heard of this incident."""
