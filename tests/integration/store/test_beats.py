@@ -114,16 +114,21 @@ async def test_a_result_that_cannot_be_kept_is_told(store: engine.Database) -> N
     assert (await reporting.beats(store))[1] == 0
 
 
-async def test_a_batch_is_found_by_its_keys(store: engine.Database, dsn: str) -> None:
+@pytest.mark.parametrize("items", [(), (said.result(),)], ids=["heartbeats", "results"])
+async def test_a_batch_is_found_by_its_keys_and_in_their_order(
+    store: engine.Database, dsn: str, items: Sequence[values.Item]
+) -> None:
     await said.prepare(store, "pod-1", run=RUN, job=builders.job())
     begin = b"SELECT 1" + beats.BY_KEY
-    parameters = heard.parameters([said.report()], builders.SLOT_AT)
+    statement, parameters = heard.plain([said.report("pod-1", *items)], builders.SLOT_AT)
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
         await connection.execute(begin)
-        plan = await connection.execute(b"EXPLAIN " + heard.PLAIN, parameters)
+        plan = await connection.execute(b"EXPLAIN " + statement, parameters)
         text = str(await plan.fetchall())
     assert "Seq Scan" not in text
-    assert text.count("Index Scan") == 2
+    assert text.count("Index Scan") == 1 + len(items)
+    # So rows are written, and locked, in the order of their keys.
+    assert text.index("Nested Loop") < text.index("Sort") < text.index("Index Scan")
 
 
 async def test_a_restart_of_postgres_costs_no_beat_and_is_in_the_log(
