@@ -68,9 +68,11 @@ class Deadline:
         traceback: TracebackType | None,
     ) -> None:
         self._all.ended(self)
-        if self._is_over and self._task.uncancel() <= self._cancelling:
-            if kind is not None and issubclass(kind, asyncio.CancelledError):
-                raise TimeoutError from error
+        if not self._is_over:
+            return
+        is_ours = self._task.uncancel() <= self._cancelling
+        if is_ours and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     def expire(self) -> None:
         """End the block."""
