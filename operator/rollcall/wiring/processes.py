@@ -69,6 +69,7 @@ async def api(settings: config.Settings) -> None:
         singing = asyncio.create_task(
             lifecycle.guard("canary", lambda: canary.sing(store, settings.cluster)), name="canary"
         )
+        lifecycle.settle()
         try:
             await _uvicorn(settings, reports).serve()
         finally:
