@@ -38,7 +38,7 @@ class What(StrEnum):
     IMAGE = "image"  # as written
     DIGEST = "digest"  # of an image that is written as before
     CONTAINER = "container"  # added or removed
-    TEMPLATE = "template"  # another part of it, of which no values are known
+    TEMPLATE = "template"  # another part of it, of which no values are kept
     NODE = "node"
     SCHEDULE = "schedule"
     TIME_ZONE = "timeZone"
@@ -47,7 +47,7 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One difference; `part` is that of the template, None where nobody knows which."""
+    """One difference; `part` is that of a template."""
 
     what: What
     text: str
@@ -138,8 +138,8 @@ def _is_same_template(before: setups.Setup, after: setups.Setup) -> bool | None:
         return None
     if before.template_hash == after.template_hash:
         return True
-    # What is kept of a template may be more in another release.
-    return False if before.version == after.version else None
+    # Another release may keep more of the same template. Without a version there is nothing of it.
+    return False if before.version and before.version == after.version else None
 
 
 def _of_images(before: setups.Setup, after: setups.Setup) -> Iterator[Change]:
@@ -159,14 +159,11 @@ def _of_images(before: setups.Setup, after: setups.Setup) -> Iterator[Change]:
 def _of_parts(before: setups.Setup, after: setups.Setup) -> Iterator[Change]:
     if _is_same_template(before, after) is not False:
         return
-    if not before.parts or not after.parts or not before.images or not after.images:
-        yield Change(what=What.TEMPLATE, text="its template, nobody knows in what")
-        return
-    old, new = before.parts, after.parts
+    old, new = before.parts or {}, after.parts or {}
+    stay = (before.images or {}).keys() & (after.images or {}).keys()
     for part in sorted(old.keys() | new.keys(), key=_place):
         container, slash, name = part.rpartition("/")
-        stays = not slash or (container in before.images and container in after.images)
-        if stays and old.get(part) != new.get(part):
+        if old.get(part) != new.get(part) and (not slash or container in stay):
             text = _WORDS.get(name, name) + (f" of {container}" if slash else "")
             yield Change(what=What.TEMPLATE, container=container or None, part=name, text=text)
 

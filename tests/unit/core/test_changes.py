@@ -49,10 +49,6 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
         of_other(images=IMAGES | {"proxy": "proxy:1"}, parts=PARTS | {"proxy/env": "1"}),
         "container proxy is new",
     ),
-    "a template of which the parts are not kept": (
-        of_other(images=None, parts=None),
-        "its template, nobody knows in what",
-    ),
     "another node": (
         {"pods": [pod("n2", app=f"{REPOSITORY}@sha256:{A}")]},
         "nothing in its template or images; node: n1 → n2",
@@ -106,6 +102,11 @@ def test_of_what_is_not_known_nothing_is_said(side: str) -> None:
 
 def test_without_a_success_there_is_nothing_to_compare_with() -> None:
     assert changes.compare(setups.Pair(run=setup(), success=None)) is None
+
+
+def test_of_a_template_that_is_not_kept_any_more_nothing_is_said() -> None:
+    lost = {"template_hash": "two", "version": None, "images": None, "parts": None}
+    assert changes.compare(setups.Pair(run=setup(**lost), success=setup())) is None
 
 
 def test_templates_that_two_releases_kept_are_compared_by_their_images_alone() -> None:
