@@ -18,7 +18,7 @@ _HASH, _SHORT = 16, 8  # characters; so few that they give away little, and enou
 
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-controller-uid
 # and its neighbours: different for each Job.
-_LABELS_OF_ONE_JOB = frozenset(
+_OF_ONE_JOB = frozenset(
     {
         "controller-uid",
         "job-name",
@@ -28,6 +28,7 @@ _LABELS_OF_ONE_JOB = frozenset(
         names.LABEL_UID,
     }
 )
+_OF_QUEUES = "kueue.x-k8s.io/"  # written when a Job is let go, with its own name for it
 # We may add it to the tracked container, and it changes nothing of a run but its last words.
 _NOT_OF_CONTAINER = frozenset({"name", "image", "terminationMessagePolicy"})
 _NOT_OF_POD = frozenset({"containers", "initContainers", "serviceAccount"})  # the last is an alias
@@ -42,25 +43,58 @@ def read(job: Object) -> executions.JobTemplate | None:
     That is so while a Job is suspended: a queue then chooses nodes for it.
     """
     spec = fields.mapping(job, "spec")
+    if spec.get("suspend") is True:
+        return None
     template = fields.mapping(spec, "template")
-    pod = fields.mapping(template, "spec")
-    containers = list(_containers(pod))
-    if spec.get("suspend") is True or not containers:
+    metadata = fields.mapping(template, "metadata")
+    return _of(
+        _text(
+            {
+                "job": {field: spec.get(field) for field in setups.OF_JOB},
+                "labels": _lasting(fields.mapping(metadata, "labels")),
+                "annotations": _lasting(fields.mapping(metadata, "annotations")),
+                "pod": fields.mapping(template, "spec"),
+            }
+        )
+    )
+
+
+# A Job is seen many times, and one after the other have the same: this saves most of the work, and
+# the memory for one object for each.
+@functools.lru_cache(maxsize=2_000)
+def _of(written: str) -> executions.JobTemplate | None:
+    template = json.loads(written)
+    containers = list(_containers(template["pod"]))
+    if not containers:
         return None
     images = {
         name: image
         for name, one in containers[:MOST_CONTAINERS]
         if (image := fields.text(one, "image"))
     }
-    parts = {name: _short(value) for name, value in _parts(spec, template, containers) if value}
+    parts = {
+        name: _short(value) for name, value in _parts(template, containers) if _is_given(value)
+    }
     return _shared(_text({"version": setups.VERSION, "images": images, "parts": parts}))
 
 
 @functools.lru_cache(maxsize=20_000)
 def _shared(summary: str) -> executions.JobTemplate:
-    """Name a summary; one object for all Jobs that were made from the same."""
     digest = hashlib.sha256(summary.encode()).hexdigest()
     return executions.JobTemplate(hash=digest[:_HASH], summary=summary)
+
+
+def _lasting(texts: Object) -> Object:
+    """Leave out the labels or annotations that differ from Job to Job."""
+    return {
+        key: value
+        for key, value in texts.items()
+        if key not in _OF_ONE_JOB and not key.startswith(_OF_QUEUES)
+    }
+
+
+def _is_given(value: object) -> bool:
+    return value not in (None, "", [], {})
 
 
 def _containers(pod: Object) -> Iterator[tuple[str, Object]]:
@@ -78,13 +112,10 @@ def _is_ours(name: str, pod: Object) -> bool:
     )
 
 
-def _parts(spec: Object, template: Object, containers: list[tuple[str, Object]]) -> Iterator[Part]:
-    for field in setups.OF_JOB:
-        yield field, spec.get(field)
-    labels = fields.mapping(template, "metadata", "labels")
-    yield "labels", {key: labels[key] for key in labels.keys() - _LABELS_OF_ONE_JOB}
-    yield "annotations", dict(fields.mapping(template, "metadata", "annotations"))
-    yield from _grouped(_pod(fields.mapping(template, "spec")), setups.OF_POD)
+def _parts(template: Object, containers: list[tuple[str, Object]]) -> Iterator[Part]:
+    yield from template["job"].items()
+    yield from ((name, template[name]) for name in ("labels", "annotations"))
+    yield from _grouped(_pod(template["pod"]), setups.OF_POD)
     for name, one in containers[:MOST_CONTAINERS]:
         for part, value in _grouped(_container(one), setups.OF_CONTAINER):
             yield f"{name}/{part}", value
@@ -103,7 +134,7 @@ def _container(container: Object) -> Object:
 
 def _grouped(values: Object, groups: Mapping[str, tuple[str, ...]]) -> Iterator[Part]:
     """Yield the fields of each group together, and all that no group names at the end."""
-    rest = {key: value for key, value in values.items() if value}
+    rest = {key: value for key, value in values.items() if _is_given(value)}
     for group, members in groups.items():
         yield group, {key: rest.pop(key) for key in members if key in rest}
     yield setups.REST, rest

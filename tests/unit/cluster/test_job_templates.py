@@ -61,6 +61,8 @@ def test_another_job_of_the_same_template_has_the_same() -> None:
         other["spec"]["template"]["metadata"]["labels"][label] = "another"
     for label in ("job-name", "batch.kubernetes.io/job-name"):
         other["spec"]["template"]["metadata"]["labels"][label] = "minutely-29926854"
+    queued = {"kueue.x-k8s.io/workload": "job-report-c3e91"}
+    other["spec"]["template"]["metadata"]["annotations"] |= queued
     other["spec"] |= {"ttlSecondsAfterFinished": 901, "selector": {}}
     assert job_templates.read(other) is job_templates.read(made_from())
 
@@ -74,6 +76,10 @@ CHANGES: dict[str, tuple[Callable[[Object], object], str]] = {
     "a probe": (lambda job: app_of(job).update(livenessProbe={"exec": {}}), "app/settings"),
     "a volume": (lambda job: pod_of(job)["volumes"].pop(), "volumes"),
     "an account": (lambda job: pod_of(job).update(serviceAccountName="a"), "serviceAccount"),
+    "no token": (
+        lambda job: pod_of(job).update(automountServiceAccountToken=False), "serviceAccount",
+    ),
+    "no retries": (lambda job: job["spec"].update(backoffLimit=0), "backoffLimit"),
     "a node": (lambda job: pod_of(job).update(nodeSelector={"a": "b"}), "placement"),
     "DNS": (lambda job: pod_of(job).update(dnsPolicy="None"), "settings"),
     "a pull secret": (
