@@ -209,7 +209,7 @@ def _upsert() -> sa.Executable:
     statement = statement.add_cte(job_templates.KEPT)
     new = statement.excluded
     is_step = sa.text(f"(executions.status, excluded.status) IN ({_STEPS})")
-    set_ = {name: new[name] for name in _CHANGING}
+    set_: dict[str, sa.ColumnElement[Any]] = {name: new[name] for name in _CHANGING}
     # What its Job was made from stays as it was seen first.
     set_["template_hash"] = sa.func.coalesce(_rows.c.template_hash, new.template_hash)
     differs = [_rows.c[name].is_distinct_from(value) for name, value in set_.items()]

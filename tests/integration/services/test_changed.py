@@ -101,7 +101,6 @@ async def job(story: Story) -> Seen:
 
 
 FAILED = {"ends": "Failed"}
-UNPULLED = {"ends": None, "image_id": None}
 SAID: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": (FAILED, "nothing in its template or images"),
     "a tag": (
@@ -134,7 +133,7 @@ async def test_a_run_that_cannot_start_says_it_too_and_what_is_not_pulled_is_not
     job: Seen,
 ) -> None:
     await job.runs(0)
-    await job.runs(1, image="registry.test/app:typo", **UNPULLED)
+    await job.runs(1, image="registry.test/app:typo", image_id=None, ends=None)
     await job.story.look(SLOT_AT + HOUR + 10 * MINUTE)
     assert await job.told() == "image of app: registry.test/app:latest → registry.test/app:typo"
 

@@ -119,9 +119,11 @@ def test_templates_that_two_releases_kept_are_compared_by_their_images_alone() -
 
 
 def test_containers_that_others_add_to_pods_count_too() -> None:
-    ids = {"app": f"{REPOSITORY}@sha256:{A}"}
-    before = {"pods": [pod(**ids, proxy=f"mesh.test/proxy@sha256:{A}")]}
-    compared = compare({"pods": [pod(**ids, proxy=f"mesh.test/proxy@sha256:{B}")]}, before)
+    before, after = (
+        {"pods": [pod(app=f"{REPOSITORY}@sha256:{A}", proxy=f"mesh.test/proxy@sha256:{build}")]}
+        for build in (A, B)
+    )
+    compared = compare(after, before)
     assert compared.text == (
         f"image of proxy: mesh.test/proxy is another one now, {A[:12]} → {B[:12]}"
     )
