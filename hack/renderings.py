@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from rollcall.core import executions, findings, ids, incident_steps, incidents, messages, policies
+from rollcall.core import (
+    changes,
+    executions,
+    findings,
+    ids,
+    incident_steps,
+    incidents,
+    messages,
+    policies,
+    setups,
+)
 from rollcall.notify.alertmanager import alerts
 from rollcall.notify.email import messages as email
 from rollcall.notify.pagerduty import events
@@ -24,6 +34,8 @@ if TYPE_CHECKING:
 SLOT_AT = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
 OPENED_AT = SLOT_AT + timedelta(seconds=65)
 RESOLVED_AT = SLOT_AT + timedelta(days=1, seconds=52)
+SUCCEEDED_AT = SLOT_AT - timedelta(days=2)
+IMAGE = "registry.example.com/backup"
 CRONJOB = UUID("019cab2e-0000-8000-8000-000000000001")
 ALERTS = policies.Alerts(
     channels=None,
@@ -121,7 +133,33 @@ def _payload(
         alerts=ALERTS,
         execution=RUN,
         recent=[replace(RUN, status=status) for status in reversed(runs)],
+        changes=_changes() if step.incident.is_open else None,
     )
+
+
+def _changes() -> dict[str, Any] | None:
+    """Compare with the success two nights before: a new tag, and less memory."""
+    success = setups.Setup(
+        run_id=ids.scheduled_execution_id(cronjob_id=CRONJOB, slot_at=SUCCEEDED_AT),
+        slot_at=SUCCEEDED_AT,
+        trigger=executions.Trigger.SCHEDULE,
+        ended_at=SUCCEEDED_AT + timedelta(minutes=11),
+        template_hash="one",
+        version=setups.VERSION,
+        images={"main": f"{IMAGE}:1.2"},
+        parts={"main/resources": "3f1c9a07"},
+        pods=[setups.Pod(ended_well=True, node="node-a", image_ids={})],
+    )
+    run = replace(
+        success,
+        run_id=RUN.id,
+        slot_at=SLOT_AT,
+        template_hash="two",
+        images={"main": f"{IMAGE}:1.3"},
+        parts={"main/resources": "b7e2d415"},
+    )
+    compared = changes.compare(setups.Pair(run=run, success=success))
+    return changes.told(compared) if compared else None
 
 
 def _email(payload: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rollcall.core import durations, incidents, messages
 
+LONGEST_CHANGES = 1000
 LONGEST_OUTPUT = 1500  # of the program's last words: the end of them says what happened
 
 ENDED: Mapping[str, str] = {
@@ -155,6 +156,16 @@ def output(payload: Payload) -> str | None:
     if not words or has_ended(payload):
         return None
     return words if len(words) <= LONGEST_OUTPUT else "…" + words[-LONGEST_OUTPUT:]
+
+
+def changes(payload: Payload) -> str | None:
+    """Say what changed since the last success, where that is known."""
+    found = payload.get("changes")
+    if not found or has_ended(payload):
+        return None
+    since = _clock(found["since"].get("endTime") or found["since"].get("slotTime"))
+    text = f"Changed since the last success{f', {since}' if since else ''}: {found['text']}"
+    return cut(text, LONGEST_CHANGES)
 
 
 def advice(payload: Payload) -> str | None:

@@ -43,6 +43,7 @@ from rollcall.store import (
     registry,
     reports,
     schedule,
+    setups,
     sight,
     statistics,
     summaries,
@@ -81,6 +82,7 @@ class Transaction:
     schedule: ports.Schedule
     ledger: ports.Ledger
     history: ports.History
+    setups: ports.Setups
     attempts: ports.Attempts
     events: ports.Events
     gaps: ports.Gaps
@@ -213,6 +215,7 @@ class Database:
             schedule=schedule.Schedule(connection, now),
             ledger=ledger.Ledger(connection, now, self.partitions),
             history=history.History(connection),
+            setups=setups.Setups(connection),
             attempts=attempts.Attempts(connection, now),
             events=events.Events(connection, now, self.partitions),
             gaps=gaps.Gaps(connection),

@@ -56,6 +56,7 @@ def _annotations(payload: wording.Payload) -> dict[str, str]:
         "jobs": facts.get("Jobs"),
         "exit_code": facts.get("Exit code"),
         "last_runs": facts.get("Last runs"),
+        "changes": wording.changes(payload),
         "output": wording.output(payload),
         "advice": wording.advice(payload),
         "runbook_url": wording.runbook(payload),

@@ -85,6 +85,9 @@ def _text(payload: wording.Payload) -> str:
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(repeats)
+    changes = wording.changes(payload)
+    if changes:
+        parts.append(_plain(changes))
     parts.append("\n".join(f"{name + ':':{width}}{text}" for name, text in facts.items()))
     output = wording.output(payload)
     if output:
@@ -112,6 +115,9 @@ def _html(payload: wording.Payload) -> str:
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(_paragraph(repeats))
+    changes = wording.changes(payload)
+    if changes:
+        parts.append(_paragraph(changes))
     rows = "".join(_row(name, text) for name, text in _facts(payload).items())
     parts.append(f'<table cellpadding="4">{rows}</table>')
     output = wording.output(payload)

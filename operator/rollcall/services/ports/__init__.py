@@ -4,7 +4,15 @@ from rollcall.services.ports.channels import Delivery, Directory, Repeater, Send
 from rollcall.services.ports.cluster import Evidence
 from rollcall.services.ports.outbox import Bundles, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
-from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
+from rollcall.services.ports.runs import (
+    Attempts,
+    Events,
+    Gaps,
+    History,
+    Ledger,
+    Neighbours,
+    Setups,
+)
 from rollcall.services.ports.store import (
     ClusterIncidents,
     Housekeeping,
@@ -34,6 +42,7 @@ from rollcall.services.ports.values import (
     Summary,
     TrackedJob,
     Trouble,
+    UsedTemplate,
 )
 
 __all__ = [
@@ -70,6 +79,7 @@ __all__ = [
     "Schedule",
     "Sender",
     "Senders",
+    "Setups",
     "Sight",
     "Silences",
     "SlotKey",
@@ -80,5 +90,6 @@ __all__ = [
     "TrackedJob",
     "Transaction",
     "Trouble",
+    "UsedTemplate",
     "Windows",
 ]

@@ -13,7 +13,15 @@ from uuid import UUID
 from rollcall.core import incidents, policies, reporting, silences, slots
 from rollcall.services.ports.outbox import Bundles, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
-from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
+from rollcall.services.ports.runs import (
+    Attempts,
+    Events,
+    Gaps,
+    History,
+    Ledger,
+    Neighbours,
+    Setups,
+)
 from rollcall.services.ports.values import (
     Applied,
     JobRow,
@@ -174,6 +182,7 @@ class Transaction(Protocol):
     schedule: Schedule
     ledger: Ledger
     history: History
+    setups: Setups
     attempts: Attempts
     events: Events
     gaps: Gaps

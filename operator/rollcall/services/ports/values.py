@@ -33,6 +33,14 @@ class TrackedJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsedTemplate:
+    """What a Job of a job was made from."""
+
+    cronjob_id: UUID
+    template: executions.JobTemplate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """The CronJob as the API server has it after our apply, or after a hand edit of `suspend`."""
 
