@@ -8,6 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 from rollcall.core import policies
 from rollcall.services.ports.values import Notification
 
+# Why a channel is not ready that is told all the same, in the built-in words.
+INVALID_TEMPLATES = "InvalidTemplates"
+
 
 class Directory(Protocol):
     """Which channels there are, and which a job's alerts go to."""
