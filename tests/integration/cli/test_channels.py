@@ -75,7 +75,7 @@ def test_a_channel_with_templates_is_told_in_its_own_words(
     command("channel", "test", "team")
     text = json.loads(hook.requests[0].body)["text"]
     assert text.endswith(
-        "[default] TEST: somebody tries AlertChannel team; nothing is wrong: It is a test."
+        "[test] TEST: somebody tries AlertChannel team; nothing is wrong: It is a test."
     )
 
 
