@@ -121,7 +121,7 @@ class _Text:
         try:
             text = _cut(self._template.generate(_fields(payload)), LONGEST[self._name])
         except Exception as error:  # noqa: BLE001 - whatever its author made of it
-            why = f"{error or type(error).__name__} ({payload['type']})"
+            why = f"{str(error) or type(error).__name__} ({payload['type']})"
             raise self._broken(_line(error), why) from None
         return " ".join(text.split()) if self._name == wording.TITLE else text.strip()
 
