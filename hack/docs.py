@@ -115,6 +115,7 @@ PARTS = {
     "cluster rules": ("rules.md", cluster_rules_list),
     "steps": ("executions.md", figure),
     "messages": ("messages.md", renderings.page),
+    "templates": ("templates.md", renderings.templates),
 }
 
 

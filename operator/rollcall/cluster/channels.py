@@ -2,7 +2,7 @@
 
 - Bodies come from a watch, which may lag: a channel that is asked for and not known is read.
 - A channel whose Secret is missing keeps its place in the routing. What is written for it waits,
-  and is sent when the Secret appears.
+  and is sent when the Secret appears. One whose templates are broken has the built-in words.
 - `Ready` follows from the spec, the Secrets and the receiver's last word; only we write it.
 """
 
@@ -27,7 +27,7 @@ AFTER_FAILED_WRITE = timedelta(seconds=30)
 RECHECK_BROKEN = timedelta(seconds=30)
 RECHECK_READY = timedelta(minutes=5)  # a Secret may be deleted while nothing is to be sent
 
-Factory = Callable[[Mapping[str, str]], ports.Sender]
+Factory = Callable[[Mapping[str, str], Mapping[str, str]], ports.Sender]  # settings, templates
 
 
 class Api(channel_secrets.Reader, Protocol):
@@ -193,6 +193,11 @@ class Channels:
             raise errors.InvalidSpec(deliver.SUSPENDED, f"AlertChannel {channel} is suspended")
         return await self._build(known)
 
+    def problem(self, channel: str) -> errors.InvalidSpec | None:
+        """Return what a person must mend, as far as it was looked at."""
+        known = self._known.get(channel)
+        return known.problem if known else None
+
     def report(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
         """Keep the outcome for the channel's status."""
         known = self._known.get(channel)
@@ -238,15 +243,27 @@ class Channels:
             raise errors.InvalidSpec(problem.reason, str(problem))
         try:
             config = await self._secrets.resolve(known.spec.settings)
-            sender = self._factories[known.spec.kind](config)
+            sender, wordless = self._make(known.spec, config)
         except errors.InvalidSpec as error:
             self._checked(known, error)
             raise
         if known.config is not None and config != known.config:
             known.tally.refused = None  # that was said about another secret
         known.config = config
-        self._checked(known, None)
+        self._checked(known, wordless)
         return sender
+
+    def _make(
+        self, spec: channel_specs.Spec, config: Mapping[str, str]
+    ) -> tuple[ports.Sender, errors.InvalidSpec | None]:
+        """Build the sender, and say why not with its templates."""
+        make = self._factories[spec.kind]
+        try:
+            return make(config, spec.templates), None
+        except errors.InvalidSpec as error:
+            if error.reason != ports.INVALID_TEMPLATES:
+                raise
+            return make(config, {}), error
 
     def _checked(self, known: _Known, problem: errors.InvalidSpec | None) -> None:
         known.problem = problem.with_traceback(None) if problem else None

@@ -6,7 +6,7 @@ The texts hold what came from a cluster as it came: whoever writes them escapes 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from rollcall.core import durations, incidents, messages
 
@@ -64,6 +64,16 @@ GOING_ON = "…"  # any other status
 
 Payload = Mapping[str, Any]
 
+WORDS = "words"  # of a payload that a channel with templates is to write: its Words
+TITLE, BODY = "title", "body"  # its templates
+
+
+class Words(Protocol):
+    """The words of a channel that has templates."""
+
+    def __call__(self, name: str, payload: Payload) -> str | None:
+        """Write the title or the body of a message, None where the built-in one stands."""
+
 
 def has_ended(payload: Payload) -> bool:
     """Whether this is the last message of its incident."""
@@ -72,12 +82,30 @@ def has_ended(payload: Payload) -> bool:
 
 def headline(payload: Payload) -> str:
     """Say in one line how urgent it is, which job, and what is wrong with it."""
+    own = title(payload)
+    if own:
+        return own
     if payload["type"] == messages.TEST:
         return f"TEST: {story(payload)}"
     if has_ended(payload):
         return f"{ENDED[payload['type']]}: {_subject(payload)} ({_words(payload)})"
     severity = str(payload["incident"]["severity"]).upper()
     return f"{PREFIXES.get(payload['type'], '')}{severity}: {problem(payload)}"
+
+
+def title(payload: Payload) -> str | None:
+    """Return the channel's own headline, if it has one."""
+    return _own(TITLE, payload)
+
+
+def body(payload: Payload) -> str | None:
+    """Return the channel's own text, which stands for all between headline and footer."""
+    return _own(BODY, payload)
+
+
+def _own(name: str, payload: Payload) -> str | None:
+    words: Words | None = payload.get(WORDS)
+    return (words(name, payload) or None) if words else None
 
 
 def problem(payload: Payload) -> str:

@@ -8,12 +8,12 @@ import pytest
 
 from rollcall.core import incidents, messages
 from rollcall.core.policies import Kind, Severity
-from rollcall.notify import wording
+from rollcall.notify import digests, wording
 from rollcall.notify.alertmanager import alerts
 from rollcall.notify.pagerduty import events
 from rollcall.notify.slack import messages as slack
 from rollcall.notify.webhook import discord, teams
-from support import builders
+from support import builders, payloads
 
 STEP = builders.step(
     kind=Kind.MISSED_WIDELY,
@@ -46,6 +46,12 @@ def test_what_is_over_names_none() -> None:
     said = payload(over, jobs=[])
     assert wording.headline(said) == "RESOLVED: cluster prod (had many jobs that did not start)"
     assert "Jobs" not in wording.facts(said)
+
+
+def test_in_a_digest_it_names_the_cluster_too() -> None:
+    digest = messages.together([payloads.payload(), payload()])
+    first, *_ = digests.lines(digest, most=10, longest=1000)
+    assert first.startswith("CRITICAL: cluster prod has many jobs that do not start: 30 of 40")
 
 
 def test_alertmanager_gets_labels_of_no_job() -> None:

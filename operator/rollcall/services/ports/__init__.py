@@ -1,6 +1,13 @@
 """What the use cases ask of the outside: small protocols, and the values that cross them."""
 
-from rollcall.services.ports.channels import Delivery, Directory, Repeater, Sender, Senders
+from rollcall.services.ports.channels import (
+    INVALID_TEMPLATES,
+    Delivery,
+    Directory,
+    Repeater,
+    Sender,
+    Senders,
+)
 from rollcall.services.ports.cluster import Evidence
 from rollcall.services.ports.outbox import Bundles, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
@@ -46,6 +53,7 @@ from rollcall.services.ports.values import (
 )
 
 __all__ = [
+    "INVALID_TEMPLATES",
     "Applied",
     "Attempts",
     "Audit",

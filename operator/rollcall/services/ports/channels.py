@@ -8,6 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 from rollcall.core import policies
 from rollcall.services.ports.values import Notification
 
+# Why a channel is not ready that is told all the same, in the built-in words.
+INVALID_TEMPLATES = "InvalidTemplates"
+
 
 class Directory(Protocol):
     """Which channels there are, and which a job's alerts go to."""
@@ -39,7 +42,7 @@ class Delivery:
     delivered: bool
     permanent: bool = False  # trying the same again cannot help
     retry_after: timedelta | None = None  # the channel asked for this pause
-    error: str | None = None  # of one that is delivered: who of several was not reached
+    error: str | None = None  # of one that is delivered: what went wrong all the same
     detail: Mapping[str, Any] = field(default_factory=dict)
     thread: Mapping[str, Any] | None = None  # one that was begun with this message
 
