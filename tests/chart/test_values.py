@@ -57,6 +57,7 @@ OTHERWISE: Object = {
     "rules.missed_widely.critical": 30,
     "rules.missed_widely.minJobs": 20,
     "rules.cannot_pull.critical": 20,
+    "rules.cannot_deliver.critical": "10m",
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
     "alerts.maintenance": [{"name": "sundays", "schedule": "0 2 * * 0", "duration": "4h"}],

@@ -33,6 +33,12 @@ def commands_of_cluster(incident: incidents.Incident) -> list[str]:
         return []
     if incident.kind is policies.Kind.BLIND:
         return ["kubectl get --raw '/readyz?verbose'"]
+    if incident.channel:
+        return [
+            f"kubectl describe alertchannel {incident.channel}",
+            f"rollcall channel test {incident.channel}",
+            f"rollcall alerts show {incident.id}",
+        ]
     return ["kubectl get trackedcronjobs -A", f"rollcall alerts show {incident.id}"]
 
 

@@ -133,7 +133,7 @@ INHIBITED_BY: Mapping[Kind, frozenset[Kind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRule:
-    """A line in docs/reference/rules.md about a cluster as a whole; `wide` and `unseen` find it."""
+    """A line in docs/reference/rules.md about a cluster as a whole; `wide` and others find it."""
 
     holds: str
     over: str
@@ -157,6 +157,12 @@ OF_CLUSTER: Mapping[Kind, ClusterRule] = {
         holds="so many jobs cannot start for images of one registry",
         over="fewer than half as many remain",
         explains="`late` and `cannot_start` for an image of that registry",
+    ),
+    Kind.CANNOT_DELIVER: ClusterRule(
+        holds="an AlertChannel is not ready for so long; one that gave up a message reaches the"
+        " lowest threshold at once",
+        over="it is ready and has given up none for ten minutes, or is deleted or suspended",
+        explains="nothing",
     ),
 }
 

@@ -46,6 +46,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "cannot pull the images of many jobs",
         "could not pull the images of many jobs",
     ),
+    "cannot_deliver": ("has a channel that tells nobody", "had a channel that told nobody"),
 }
 
 # Of the last runs, one for each.

@@ -37,6 +37,7 @@ from rollcall.store import (
     incidents,
     ledger,
     listing,
+    losses,
     neighbours,
     outbox,
     partitions,
@@ -88,6 +89,7 @@ class Transaction:
     cluster_incidents: ports.ClusterIncidents
     outbox: ports.Outbox
     bundles: ports.Bundles
+    losses: ports.Losses
     silences: ports.Silences
     sight: ports.Sight
     neighbours: ports.Neighbours
@@ -220,6 +222,7 @@ class Database:
             cluster_incidents=cluster_incidents.ClusterIncidents(connection),
             outbox=outbox.Outbox(connection, now),
             bundles=bundles.Bundles(connection, now),
+            losses=losses.Losses(connection, now),
             silences=silencing.Silences(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),

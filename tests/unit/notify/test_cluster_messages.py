@@ -59,6 +59,13 @@ def test_alertmanager_gets_labels_of_no_job() -> None:
     assert alert["annotations"]["jobs"] == "shop/a, shop/b and 28 more"
 
 
+def test_alertmanager_tells_two_channels_that_do_not_deliver_apart() -> None:
+    lost = builders.step(kind=Kind.CANNOT_DELIVER, evidence={"channel": "pager", "lost": 1})
+    alert = alerts.render(payload(lost, jobs=[]), builders.SLOT_AT)
+    assert alert["labels"]["channel"] == "pager"
+    assert "jobs" not in alert["annotations"]
+
+
 def test_pagerduty_gets_the_cluster_as_its_source() -> None:
     event = events.render(payload(), routing_key="key")["payload"]
     assert (event["source"], event["component"], event["group"]) == ("prod", "prod", "prod")

@@ -2,7 +2,7 @@
 
 from rollcall.services.ports.channels import Delivery, Directory, Repeater, Sender, Senders
 from rollcall.services.ports.cluster import Evidence
-from rollcall.services.ports.outbox import Bundles, Outbox
+from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
 from rollcall.services.ports.store import (
@@ -58,6 +58,7 @@ __all__ = [
     "JobState",
     "Ledger",
     "ListedSilence",
+    "Losses",
     "Neighbours",
     "Notification",
     "OpenWindow",

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from rollcall.core import incidents, pacing
-from rollcall.services.ports.values import Notification, Outcome, Repetition
+from rollcall.core import incidents, pacing, undelivered
+from rollcall.services.ports.values import Notification, Outcome, Repetition, TrackedJob
 
 
 class Outbox(Protocol):
@@ -86,3 +86,13 @@ class Bundles(Protocol):
 
     async def members(self, digest_id: int) -> Sequence[Notification]:
         """Return the rows that this one stands for, itself included."""
+
+
+class Losses(Protocol):
+    """Messages that were given up."""
+
+    async def recent(self, cluster: str) -> Mapping[str, undelivered.Loss]:
+        """Return by channel those of the last day, without their jobs."""
+
+    async def jobs(self, cluster: str, channel: str) -> Sequence[TrackedJob]:
+        """Return the jobs that the newest of them were about."""
