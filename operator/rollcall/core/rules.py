@@ -110,7 +110,9 @@ RULES: Mapping[Kind, Rule] = {
     Kind.COUNTER: Rule(
         find=report_rules.counter,
         holds="so many of the `counters` of the newest run of a slot that succeeded are below"
-        " `min`, above `maxPercentOf` another, or absent",
+        " `min`, above `maxPercentOf` another, absent, or, where it `deviates`, further from the"
+        " median of at least 20 successes before it than 5 (normalised) median deviations and half"
+        " of it",
         over="a later run that succeeds is within, or is not heard",
     ),
     Kind.SUSPENDED: Rule(
