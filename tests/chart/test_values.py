@@ -88,6 +88,8 @@ OTHERWISE: Object = {
     "metrics.serviceMonitor.enabled": True,
     "metrics.serviceMonitor.interval": "1m",
     "metrics.serviceMonitor.labels": {"a": "b"},
+    "metrics.rules.enabled": True,
+    "metrics.rules.labels": {"a": "b"},
     "crds.install": False,
     "logLevel": "DEBUG",
     "podAnnotations": {"a": "b"},
@@ -102,6 +104,7 @@ BESIDES: dict[str, Object] = {
     "postgres.external.dsnSecret.key": charts.EXTERNAL,
     "metrics.serviceMonitor.interval": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "metrics.serviceMonitor.labels": {"metrics": {"serviceMonitor": {"enabled": True}}},
+    "metrics.rules.labels": {"metrics": {"rules": {"enabled": True}}},
 }
 TOGETHER = {"postgres.embedded.enabled", "postgres.external.dsnSecret.name"}
 

@@ -84,6 +84,9 @@ class Bundles(Protocol):
         The caller has claimed the first in this transaction: nobody else can settle it.
         """
 
+    async def oldest_due(self, cluster: str) -> datetime | None:
+        """Return since when the oldest pending row could have been sent, None for none."""
+
     async def members(self, digest_id: int) -> Sequence[Notification]:
         """Return the rows that this one stands for, itself included."""
 
