@@ -80,7 +80,8 @@ class Incident:
     opened_at: datetime
     resolved_at: datetime | None = None
     announced_at: datetime | None = None  # first told
-    notified_at: datetime | None = None  # last told
+    # Last told. None of one that was announced: it is not sure that anybody heard.
+    notified_at: datetime | None = None
     suppressed: int = 0  # occurrences since then
     reasons: tuple[str, ...] = ()  # all natures of it that were told
     inhibited_by: policies.Kind | None = None

@@ -26,7 +26,7 @@ class Outbox(Protocol):
         """Let go at once what waits for a crowd."""
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
-        """Return the channels that have or will have heard of this incident."""
+        """Return the channels that have, may have or will have heard of this incident."""
 
     async def to_repeat(self, channels: Sequence[str], *, cluster: str) -> Sequence[Repetition]:
         """Return the open incidents that these channels have or will have heard of."""
@@ -52,7 +52,8 @@ class Outbox(Protocol):
     async def hold_back(self, held: Mapping[int, str]) -> None:
         """Settle claimed rows that are not sent, by id with the reason.
 
-        An incident of which nobody has heard or will hear is no longer announced.
+        An incident of which nobody has surely heard or will hear is to be opened anew, and is no
+        longer announced unless somebody may have heard.
         """
 
     async def unheard(self, incident_ids: Collection[UUID]) -> Collection[tuple[UUID, str]]:

@@ -193,6 +193,9 @@ class Transaction(Protocol):
     dead_letters: DeadLetters
     audit: Audit
 
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this once all of it is kept, and never if it is undone."""
+
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, Summary]:
         """Return what the statuses of jobs show; those that are not registered are left out."""
 
