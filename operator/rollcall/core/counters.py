@@ -98,7 +98,8 @@ def _complaint(bound: Bound, counted: Counters, history: History) -> str | None:
     if bound.least is not None and value < bound.least:
         return f"{bound.name} is {value}, below {bound.least}"
     usual = _beyond(value, history.get(bound.name, ())) if bound.deviates else None
-    return _share_complaint(bound, value, counted) or (usual and _far(bound.name, value, usual))
+    too_much = _share_complaint(bound, value, counted)
+    return too_much or (_far(bound.name, value, usual) if usual else None)
 
 
 def _share_complaint(bound: Bound, value: float, counted: Counters) -> str | None:
