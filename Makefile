@@ -39,6 +39,7 @@ demo-down: ## Remove the demo; only the cache stays
 test: check ## Everything: check, processes, the chart, and all cases on a real cluster
 	$(BIN)/pytest $(SLOW) $(PROPERTIES) -n 4
 	python3 hack/cluster up rollcall-test
+	bash hack/promtool.sh
 	$(BIN)/pytest tests/chart -n 2
 	python3 hack/cluster images rollcall-test
 	python3 hack/deploy.py rollcall-test

@@ -26,7 +26,10 @@ EVERYTHING: Object = {
     "sidecar": {"pullSecrets": ["a", "b"]},
     "postgres": {"embedded": {"settings": {"shared_buffers": "32MB", "max_connections": 90}}},
     "networkPolicy": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"m": "n"}}}]},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "rules": {"enabled": True, "labels": {"release": "prometheus"}},
+    },
     "podAnnotations": {"example.com/note": "1"},
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "infra", "operator": "Exists"}],

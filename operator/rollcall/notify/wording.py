@@ -47,6 +47,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "cannot pull the images of many jobs",
         "could not pull the images of many jobs",
     ),
+    "cannot_deliver": ("does not deliver", "did not deliver"),
 }
 
 # Of the last runs, one for each.
@@ -230,7 +231,11 @@ def cut(text: str, limit: int) -> str:
 
 def _subject(payload: Payload) -> str:
     job = payload["cronjob"]
-    return f"{job['namespace']}/{job['name']}" if job else f"cluster {payload.get('cluster')}"
+    if job:
+        return f"{job['namespace']}/{job['name']}"
+    channel = (payload["incident"].get("evidence") or {}).get("channel")
+    of = f"AlertChannel {channel} in " if channel else ""
+    return f"{of}cluster {payload.get('cluster')}"
 
 
 def _jobs(payload: Payload) -> str | None:
@@ -239,8 +244,10 @@ def _jobs(payload: Payload) -> str | None:
     total = (payload["incident"].get("evidence") or {}).get("total")
     if not total or has_ended(payload):
         return None
+    if not names:  # what a person did about many names none
+        return str(total)
     more = [f"{total - len(names)} more"] if total > len(names) else []
-    return " and ".join([part for part in (", ".join(names), *more) if part])
+    return " and ".join([", ".join(names), *more])
 
 
 def _words(payload: Payload) -> str:

@@ -331,6 +331,7 @@ class Replica:
             self.metrics.sweep_lag.set((now - last).total_seconds())
             asked = self.deliver.drained_at or self.led_since
             self.metrics.outbox_lag.set((now - asked).total_seconds())
+            self.metrics.knows_channels(self.channels.readiness())
         oldest = self.inbox.oldest()
         self.metrics.observations_waiting.set((now - oldest).total_seconds() if oldest else 0)
 

@@ -9,7 +9,7 @@ from rollcall.services.ports.channels import (
     Senders,
 )
 from rollcall.services.ports.cluster import Evidence
-from rollcall.services.ports.outbox import Bundles, Outbox
+from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import (
     Attempts,
@@ -75,6 +75,7 @@ __all__ = [
     "JobState",
     "Ledger",
     "ListedSilence",
+    "Losses",
     "Neighbours",
     "Notification",
     "OpenWindow",
