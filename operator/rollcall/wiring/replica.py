@@ -271,9 +271,14 @@ class Replica:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.elector.release()
 
+    async def _work(self) -> None:
+        """Reconcile as soon as the rows are known: a job without one costs a transaction."""
+        await self.resync.recalled.wait()
+        await self.work.run()
+
     def _start(self) -> list[asyncio.Task[None]]:
         loops = {
-            "reconcile": self.work.run,
+            "reconcile": self._work,
             "status": self.writer.run,
             "fallback": self.fallback.run,
             "channels": self.channels.run,

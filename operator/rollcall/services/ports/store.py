@@ -53,6 +53,9 @@ class Registry(Protocol):
     async def policy(self, cronjob_id: UUID) -> Mapping[str, Any]:
         """Return the policy of a job's spec, as written; empty for one that is not registered."""
 
+    async def some(self, cronjob_ids: Collection[UUID]) -> Sequence[JobRow]:
+        """Return the rows of these jobs, without those that are deleted."""
+
     async def registered(self, cluster: str) -> Sequence[JobRow]:
         """Return all rows of this cluster that are not deleted."""
 
