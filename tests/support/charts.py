@@ -110,8 +110,8 @@ class Helm:
     ) -> Release:
         """Render for a cluster of this version."""
         text = self.run("template", name, "--kube-version", kubernetes, values=values, chart=chart)
-        found = tuple(body for body in yaml.safe_load_all(text) if body)
-        return Release(objects=found)
+        bodies = yaml.load_all(text, yaml.CSafeLoader)  # ten times as fast as the one in Python
+        return Release(objects=tuple(body for body in bodies if body))
 
     def _environment(self) -> dict[str, str]:
         homes = {f"HELM_{kind}_HOME": str(self.home) for kind in ("CACHE", "CONFIG", "DATA")}
