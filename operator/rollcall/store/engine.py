@@ -66,11 +66,13 @@ IDLE_TIMEOUT = 30.0
 # Deadlocks and restarts pass in tens of milliseconds; what lasts longer is the caller's to repeat.
 PAUSES = (0.05, 0.2, 0.5)
 
-_BEGIN = text(
-    "SELECT now(), set_config('TimeZone', 'UTC', true),"
-    f" set_config('statement_timeout', '{STATEMENT_TIMEOUT:.0f}s', true),"
-    f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT:.0f}s', true)"
-)
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "statement_timeout": f"{STATEMENT_TIMEOUT:.0f}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT:.0f}s",
+}
+_SET = [f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()]
+_BEGIN = text(f"SELECT now(), {', '.join(_SET)}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,7 +137,7 @@ class Database:
             answer_within=ANSWER_WITHIN,
         )
         self._engine = connections.create_engine(target)
-        self._beats = beats.Beats(connections.connector(target), begin=_BEGIN.text.encode())
+        self._beats = beats.Beats(connections.connector(target), settings=_SETTINGS)
         self.partitions = partitions.Partitions(self._engine, clock)
 
     @asynccontextmanager

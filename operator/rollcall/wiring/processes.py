@@ -74,6 +74,7 @@ async def api(settings: config.Settings) -> None:
             lifecycle.guard("canary", lambda: canary.sing(store, settings.cluster)), name="canary"
         )
         watching = _watching(store, settings, metrics)
+        lifecycle.settle()
         try:
             await _uvicorn(settings, reports).serve()
         finally:
