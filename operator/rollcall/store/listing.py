@@ -7,7 +7,8 @@ of all are read in order of time and the others left out. Nothing is ever counte
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,12 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import cursors, executions, ids
 from rollcall.services import listing
-from rollcall.store import models, pages, run_rows
+from rollcall.store import models, run_rows
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Execution)
 
 FEW_JOBS = 100
+MOST_STATEMENTS = 256  # that are kept as built; few combinations are ever asked for
 _NEWEST_FIRST = (_rows.c.slot_at.desc(), _rows.c.id.desc())
 _NAMED = (_jobs.c.namespace, _jobs.c.name.label("cronjob_name"))
 _BY_ID = (
@@ -33,6 +35,29 @@ _BY_ID = (
         _rows.c.slot_at < sa.bindparam("until_at"),
     )
 )
+_NAMING: Mapping[str, sa.ColumnElement[bool]] = {
+    "cluster": _jobs.c.cluster == sa.bindparam("cluster"),
+    "namespace": _jobs.c.namespace == sa.bindparam("namespace"),
+    "cronjob": _jobs.c.name == sa.bindparam("cronjob"),
+}
+_CHOOSING: Mapping[str, sa.ColumnElement[bool]] = {
+    "since": _rows.c.slot_at >= sa.bindparam("since"),
+    "until": _rows.c.slot_at < sa.bindparam("until"),
+    # The first of these two is what leaves partitions out.
+    "after_at": _rows.c.slot_at <= sa.bindparam("after_at"),
+    "after_id": sa.tuple_(_rows.c.slot_at, _rows.c.id)
+    < sa.tuple_(sa.bindparam("after_at"), sa.bindparam("after_id", type_=sa.Uuid)),
+}
+_LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+
+
+class _Kind(NamedTuple):
+    """What makes a query another one; all else are its parameters."""
+
+    given: frozenset[str]
+    statuses: frozenset[executions.Status]
+    trigger: executions.Trigger | None
 
 
 @dataclass(slots=True)
@@ -49,8 +74,8 @@ class Listing:
         Raises errors.InvalidSpec for a cursor that no page ended with.
         """
         after = cursors.decode(cursor) if cursor else None
-        query = await self._query(choice, _beyond(after), limit + 1)
-        found = [_listed(row) for row in await self.connection.execute(query)]
+        query, given = await self._query(choice, after, limit + 1)
+        found = [_listed(row) for row in await self.connection.execute(query, given)]
         items = found[:limit]
         return listing.Page(
             items=items, next_cursor=_end(items[-1].execution) if len(found) > limit else None
@@ -58,9 +83,8 @@ class Listing:
 
     async def jobs(self, choice: listing.Choice) -> Mapping[UUID, tuple[str, str]]:
         """Return namespace and name of the chosen jobs by id, deleted ones included."""
-        rows = await self.connection.execute(
-            sa.select(_jobs.c.id, _jobs.c.namespace, _jobs.c.name).where(*_naming(choice))
-        )
+        naming = _named(choice)
+        rows = await self.connection.execute(_jobs_of(frozenset(naming)), naming)
         return {row.id: (row.namespace, row.name) for row in rows}
 
     async def find(self, cluster: str, execution_id: UUID) -> listing.Listed | None:
@@ -75,92 +99,115 @@ class Listing:
         return _listed(row) if row else None
 
     async def _query(
-        self, choice: listing.Choice, beyond: list[sa.ColumnElement[bool]], limit: int
-    ) -> sa.Select[Any]:
-        chosen = [*_restrictions(choice), *beyond]
-        if choice.namespace is None and choice.cronjob is None:
-            return _of_many(choice, chosen, limit)
-        few = sa.select(_jobs.c.id).where(*_naming(choice)).limit(FEW_JOBS + 1)
-        cronjob_ids = list((await self.connection.execute(few)).scalars())
-        if len(cronjob_ids) > FEW_JOBS:
-            return _of_many(choice, chosen, limit)
-        return _of_few(cronjob_ids, [*chosen, *_any_status(choice)], limit)
+        self, choice: listing.Choice, after: cursors.Position | None, limit: int
+    ) -> tuple[sa.Select[Any], dict[str, Any]]:
+        naming = _named(choice)
+        given = _given(
+            {
+                "since": choice.since,
+                "until": choice.until,
+                "after_at": after and after.at,
+                "after_id": after and after.id,
+            }
+        )
+        kind = _Kind(frozenset(given), choice.statuses, choice.trigger)
+        if choice.namespace is not None or choice.cronjob is not None:
+            few = await self.connection.execute(_few_of(frozenset(naming)), naming)
+            cronjob_ids = list(few.scalars())
+            if len(cronjob_ids) <= FEW_JOBS:
+                return _of_few(kind), {**given, "limit": limit, "ids": cronjob_ids}
+        return _of_many(frozenset(naming), kind), {**given, "limit": limit, **naming}
 
 
-def _naming(choice: listing.Choice) -> list[sa.ColumnElement[bool]]:
-    return pages.of_jobs(choice.cluster, choice.namespace, choice.cronjob)
+def _named(choice: listing.Choice) -> dict[str, Any]:
+    return _given({name: getattr(choice, name) for name in _NAMING})
 
 
-def _restrictions(choice: listing.Choice) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if choice.trigger is not None:
-        conditions.append(_rows.c.trigger == _written(choice.trigger))
-    if choice.since is not None:
-        conditions.append(_rows.c.slot_at >= choice.since)
-    if choice.until is not None:
-        conditions.append(_rows.c.slot_at < choice.until)
-    return conditions
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _beyond(position: cursors.Position | None) -> list[sa.ColumnElement[bool]]:
-    if position is None:
-        return []
-    return [
-        _rows.c.slot_at <= position.at,  # this is what leaves partitions out
-        sa.tuple_(_rows.c.slot_at, _rows.c.id) < sa.tuple_(position.at, position.id),
-    ]
+def _conditions(
+    known: Mapping[str, sa.ColumnElement[bool]], given: frozenset[str]
+) -> list[sa.ColumnElement[bool]]:
+    return [condition for name, condition in known.items() if name in given]
 
 
-def _of_many(
-    choice: listing.Choice, chosen: list[sa.ColumnElement[bool]], limit: int
-) -> sa.Select[Any]:
+# Built once for what is given: building one costs more than running it.
+@lru_cache(MOST_STATEMENTS)
+def _jobs_of(naming: frozenset[str]) -> sa.Select[Any]:
+    named = _conditions(_NAMING, naming)
+    return sa.select(_jobs.c.id, _jobs.c.namespace, _jobs.c.name).where(*named)
+
+
+@lru_cache(MOST_STATEMENTS)
+def _few_of(naming: frozenset[str]) -> sa.Select[Any]:
+    return sa.select(_jobs.c.id).where(*_conditions(_NAMING, naming)).limit(FEW_JOBS + 1)
+
+
+@lru_cache(MOST_STATEMENTS)
+def _of_many(naming: frozenset[str], kind: _Kind) -> sa.Select[Any]:
     """Build the query for the newest of all jobs: one by status, each by its index, and merged."""
+    # Looked up for each row, whatever the planner believes of jobs that nobody has analyzed yet:
+    # rows in order of time, not all rows of all jobs. A subquery with an offset is not pulled up.
+    job = (
+        sa.select(*_NAMED)
+        .where(_jobs.c.id == _rows.c.cronjob_id, *_conditions(_NAMING, naming))
+        .offset(sa.literal_column("0"))
+        .lateral("job")
+    )
     parts = [
-        sa.select(_rows, *_NAMED)
-        .join(_jobs, _jobs.c.id == _rows.c.cronjob_id)
-        .where(*_naming(choice), *chosen, *of_status)
+        sa.select(_rows, job)
+        .join_from(_rows, job, sa.true())
+        .where(*_chosen(kind), *of_status)
         .order_by(*_NEWEST_FIRST)
-        .limit(limit)
-        for of_status in _each_status(choice) or [()]
+        .limit(_LIMIT)
+        for of_status in _each_of(kind.statuses) or [()]
     ]
     if len(parts) == 1:
         return parts[0]
     merged = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
-    return sa.select(merged).order_by(merged.c.slot_at.desc(), merged.c.id.desc()).limit(limit)
+    return sa.select(merged).order_by(merged.c.slot_at.desc(), merged.c.id.desc()).limit(_LIMIT)
 
 
-def _each_status(choice: listing.Choice) -> list[tuple[sa.ColumnElement[bool], ...]]:
-    return [(_rows.c.status == _written(status),) for status in sorted(choice.statuses)]
-
-
-def _any_status(choice: listing.Choice) -> list[sa.ColumnElement[bool]]:
-    values = [_written(status) for status in sorted(choice.statuses)]
-    return [_rows.c.status.in_(values)] if values else []
-
-
-def _written(value: executions.Status | executions.Trigger) -> sa.ColumnElement[str]:
-    """Write the value out, so that the planner recognises the partial indexes."""
-    return sa.literal_column(f"'{value}'")
-
-
-def _of_few(
-    cronjob_ids: list[UUID], chosen: list[sa.ColumnElement[bool]], limit: int
-) -> sa.Select[Any]:
+@lru_cache(MOST_STATEMENTS)
+def _of_few(kind: _Kind) -> sa.Select[Any]:
     newest = (
         sa.select(_rows)
-        .where(_rows.c.cronjob_id == _jobs.c.id, *chosen)
+        .where(_rows.c.cronjob_id == _jobs.c.id, *_chosen(kind), *_any_of(kind.statuses))
         .order_by(*_NEWEST_FIRST)
-        .limit(limit)
+        .limit(_LIMIT)
         .correlate(_jobs)
         .lateral("newest")
     )
     return (
         sa.select(newest, *_NAMED)
         .join_from(_jobs, newest, sa.true())
-        .where(_jobs.c.id.in_(cronjob_ids))
+        .where(_jobs.c.id.in_(_IDS))
         .order_by(newest.c.slot_at.desc(), newest.c.id.desc())
-        .limit(limit)
+        .limit(_LIMIT)
     )
+
+
+def _chosen(kind: _Kind) -> list[sa.ColumnElement[bool]]:
+    conditions = _conditions(_CHOOSING, kind.given)
+    if kind.trigger is not None:
+        conditions.append(_rows.c.trigger == _written(kind.trigger))
+    return conditions
+
+
+def _each_of(statuses: frozenset[executions.Status]) -> list[tuple[sa.ColumnElement[bool], ...]]:
+    return [(_rows.c.status == _written(status),) for status in sorted(statuses)]
+
+
+def _any_of(statuses: frozenset[executions.Status]) -> list[sa.ColumnElement[bool]]:
+    values = [_written(status) for status in sorted(statuses)]
+    return [_rows.c.status.in_(values)] if values else []
+
+
+def _written(value: executions.Status | executions.Trigger) -> sa.ColumnElement[str]:
+    """Write the value out, so that the planner recognises the partial indexes."""
+    return sa.literal_column(f"'{value}'")
 
 
 def _listed(row: sa.Row[Any]) -> listing.Listed:

@@ -192,8 +192,8 @@ async def test_one_is_found_by_its_id_within_its_cluster(store: engine.Database)
 
 async def explain(unit: engine.Transaction, choice: Choice) -> set[str]:
     """Return the indexes by which the executions of a page are read."""
-    query = await unit.listing._query(choice, [], 50)  # noqa: SLF001
-    written = query.compile(
+    query, given = await unit.listing._query(choice, None, 50)  # noqa: SLF001
+    written = query.params(given).compile(
         dialect=postgresql.dialect(),
         compile_kwargs={"literal_binds": True},  # type: ignore[no-untyped-call]
     )
@@ -238,6 +238,34 @@ async def test_each_kind_of_page_is_read_by_its_index(
     of_executions = {name for name in used if name.startswith("executions_")}
     assert of_executions
     assert all(name.endswith(index) for name in of_executions), json.dumps(sorted(used))
+
+
+async def test_what_all_jobs_did_is_read_in_order_of_time_though_nobody_analyzed_the_jobs(
+    store: engine.Database,
+) -> None:
+    """As where thousands have just come into being: they are believed to be two or three."""
+    await fill(store, [builders.execution(BILLING)])
+    async with store.transaction() as unit:
+        await unit.connection.execute(sa.text(_MANY_JOBS), {"cluster": builders.CLUSTER})
+        await unit.connection.execute(sa.text(_THEIR_RUNS))
+        await unit.connection.execute(sa.text("ANALYZE executions"))
+        used = await explain(unit, EVERYTHING)
+
+    assert {name for name in used if "_cronjob_id_" in name} == set()
+    assert any(name.endswith("pkey") for name in used if name.startswith("executions_"))
+
+
+_MANY_JOBS = """
+    INSERT INTO cronjobs (id, cluster, uid, namespace, name, policy, created_at, next_check_at)
+    SELECT gen_random_uuid(), :cluster, 'uid' || n, 'team', 'job-' || n,
+        '{"rules": {}, "alerts": {}}', now(), now()
+    FROM generate_series(1, 1000) AS n
+"""
+_THEIR_RUNS = """
+    INSERT INTO executions (slot_at, id, cronjob_id, trigger, status)
+    SELECT now() - n * interval '4 hours', gen_random_uuid(), id, 'schedule', 'succeeded'
+    FROM cronjobs, generate_series(1, 20) AS n
+"""
 
 
 async def _generate(unit: engine.Transaction, *, rows: int) -> None:

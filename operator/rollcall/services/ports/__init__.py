@@ -1,10 +1,25 @@
 """What the use cases ask of the outside: small protocols, and the values that cross them."""
 
-from rollcall.services.ports.channels import Delivery, Directory, Repeater, Sender, Senders
+from rollcall.services.ports.channels import (
+    INVALID_TEMPLATES,
+    Delivery,
+    Directory,
+    Repeater,
+    Sender,
+    Senders,
+)
 from rollcall.services.ports.cluster import Evidence
-from rollcall.services.ports.outbox import Bundles, Outbox
+from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
-from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
+from rollcall.services.ports.runs import (
+    Attempts,
+    Events,
+    Gaps,
+    History,
+    Ledger,
+    Neighbours,
+    Setups,
+)
 from rollcall.services.ports.store import (
     ClusterIncidents,
     Housekeeping,
@@ -34,9 +49,11 @@ from rollcall.services.ports.values import (
     Summary,
     TrackedJob,
     Trouble,
+    UsedTemplate,
 )
 
 __all__ = [
+    "INVALID_TEMPLATES",
     "Applied",
     "Attempts",
     "Audit",
@@ -58,6 +75,7 @@ __all__ = [
     "JobState",
     "Ledger",
     "ListedSilence",
+    "Losses",
     "Neighbours",
     "Notification",
     "OpenWindow",
@@ -70,6 +88,7 @@ __all__ = [
     "Schedule",
     "Sender",
     "Senders",
+    "Setups",
     "Sight",
     "Silences",
     "SlotKey",
@@ -80,5 +99,6 @@ __all__ = [
     "TrackedJob",
     "Transaction",
     "Trouble",
+    "UsedTemplate",
     "Windows",
 ]
