@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cluster_renderings
 import renderings
 
 from rollcall.core import executions, reasons, rule_specs, rules
@@ -116,6 +117,7 @@ PARTS = {
     "steps": ("executions.md", figure),
     "messages": ("messages.md", renderings.page),
     "templates": ("templates.md", renderings.templates),
+    "cluster messages": ("messages.md", cluster_renderings.page),
 }
 
 

@@ -139,7 +139,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "counter": {
                 "warning": 1,
                 "counters": [
-                    {"name": "rows", "min": 0.5},
+                    {"name": "rows", "min": 0.5, "deviates": True},
                     {"name": "skipped", "maxPercentOf": {"counter": "rows", "percent": 5}},
                 ],
             },
@@ -226,7 +226,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param(
             "rules",
             {"counter": {"counters": [{"name": "rows"}]}},
-            "write min or maxPercentOf",
+            "write min, maxPercentOf or deviates: true",
             id="counter-without-bound",
         ),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),

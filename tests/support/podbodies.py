@@ -9,6 +9,7 @@ TRACKED_UID = "14522fca-478c-432f-9b6b-c21ca3ee7533"
 CRONJOB_UID = "78fb03e2-7a54-45bd-8e75-2ff8f0975dbd"
 JOB_UID = "b373e795-475e-4813-bcbf-6657bb9562ab"
 POD_UID = "543547c0-85d3-4058-ab90-a5a22c1f82e5"
+SECRET = "hunter2-of-the-database"
 LABELS = {"rollcall.dev/name": "minutely", "rollcall.dev/uid": TRACKED_UID}
 
 
@@ -42,6 +43,38 @@ def job(
         "spec": {"suspend": False},
         "status": {"startTime": at(0), "conditions": conditions or [], **(status or {})},
     }
+
+
+def made_from(spec: Object | None = None, **of_job: Any) -> Object:  # noqa: ANN401
+    """Build a Job as the API server has it: with what it adds for this one."""
+    body = job(**of_job)
+    labels = {"app": "report", **LABELS}
+    uid, name = body["metadata"]["uid"], body["metadata"]["name"]
+    labels |= {"controller-uid": uid, "batch.kubernetes.io/controller-uid": uid}
+    labels |= {"job-name": name, "batch.kubernetes.io/job-name": name}
+    body["spec"] |= {
+        "backoffLimit": 6,
+        "ttlSecondsAfterFinished": 900,
+        "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}},
+        "template": {
+            "metadata": {"creationTimestamp": None, "labels": labels, "annotations": {"a": "1"}},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "app",
+                        "image": "registry.test/app:1",
+                        "args": ["--all"],
+                        "env": [{"name": "PASSWORD", "value": SECRET}],
+                        "resources": {},
+                        "imagePullPolicy": "Always",
+                    }
+                ],
+                "restartPolicy": "Never",
+                "volumes": [{"name": "data", "emptyDir": {}}],
+            },
+        },
+    } | (spec or {})
+    return body
 
 
 def condition(kind: str, reason: str, message: str = "", second: int = 8) -> Object:

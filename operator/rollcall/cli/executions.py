@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollcall import config
-from rollcall.cli import arguments, database, output, reported
+from rollcall.cli import arguments, database, output, reported, setups
 from rollcall.core import durations, errors, executions, rollups
+from rollcall.core.setups import Pair
 from rollcall.services.listing import Choice, Listed, Page
 from rollcall.store import engine
 
@@ -99,19 +100,21 @@ async def _show(
 
     async def read(
         unit: engine.Transaction,
-    ) -> tuple[Listed, Sequence[executions.Event], reported.Told]:
+    ) -> tuple[Listed, Sequence[executions.Event], reported.Told, Pair | None]:
         found = await unit.listing.find(cluster, options.id)
         if found is None:
             raise errors.NotFound(f"there is no execution {options.id}")
         events = await unit.events.of(options.id)
-        return found, events, await reported.read(unit, found.execution)
+        said = await reported.read(unit, found.execution)
+        return found, events, said, await unit.setups.of(found.execution)
 
-    item, events, said = await store.run(read)
+    item, events, said, pair = await store.run(read)
     told = [_event_as_json(one) for one in events]
     if options.output == "json":
-        return output.as_json(_as_json(item) | reported.as_json(said) | {"events": told})
+        more = reported.as_json(said) | setups.as_json(pair) | {"events": told}
+        return output.as_json(_as_json(item) | more)
     rows = [(name, str(value)) for name, value in _as_json(item).items() if value is not None]
-    lines = list(output.aligned([*rows, *reported.rows(said)]))
+    lines = list(output.aligned([*rows, *reported.rows(said), *setups.rows(pair)]))
     if told:
         lines += ["", "events", *output.aligned([list(one.values()) for one in told])]
     return lines

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rollcall.cluster import channel_secrets, channel_specs, channel_status, client
-from rollcall.core import errors, pacing, policies, routing
+from rollcall.core import errors, pacing, policies, routing, undelivered
 from rollcall.services import deliver, ports
 
 logger = logging.getLogger(__name__)
@@ -153,6 +153,16 @@ class Channels:
         """Return the names of the channels that are told of what is true of all jobs."""
         return routing.select_all(self._routes(), kind=kind, severity=severity)
 
+    def readiness(self) -> Mapping[str, undelivered.Unready | None]:
+        """Return what keeps each channel that is not suspended from being ready, if anything."""
+        return {
+            known.name: channel_status.unready(
+                self._ready(known) if known.checked else None, known.written, self._clock()
+            )
+            for known in self._known.values()
+            if not (known.spec and known.spec.route.suspended)
+        }
+
     def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return a job's labels; none for one that was not seen yet."""
         return self._jobs.get((namespace, name), {})
@@ -276,7 +286,7 @@ class Channels:
         status = channel_status.write(
             known.tally,
             generation=known.generation,
-            ready=channel_status.ready(known.spec, known.problem, known.tally),
+            ready=self._ready(known),
             before=known.written,
             now=self._clock(),
         )
@@ -295,6 +305,9 @@ class Channels:
                 extra={"channel": known.name, "error": str(error)},
             )
         known.write_at = self._monotonic() + wait.total_seconds()
+
+    def _ready(self, known: _Known) -> channel_status.Ready:
+        return channel_status.ready(known.spec, known.problem, known.tally)
 
     async def _fetch(self, name: str) -> _Known | None:
         try:

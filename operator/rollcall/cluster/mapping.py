@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollcall.cluster import fields, managedfields, podstatus, timestamps
+from rollcall.cluster import fields, job_templates, managedfields, podstatus, timestamps
 from rollcall.core import durations, executions, names, slots, upstream
 
 SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
@@ -60,6 +60,7 @@ def job(body: Body, *, tracked_uid: str | None = None) -> executions.JobObservat
         ended_at=_ended_at(body, status, condition),
         reason=cause.reason if cause else None,
         message=cause.message if cause else fields.message(condition, "message"),
+        template=job_templates.read(body),
     )
 
 
@@ -99,6 +100,8 @@ def attempt(
         message=end.message,
         sidecar_waiting=None if ended_at else pod.sidecar_waiting(),
         sidecar_said=pod.sidecar_said(),
+        node=pod.node(),
+        image_ids=pod.image_ids(),
     )
 
 

@@ -4,6 +4,7 @@ Our own container never counts: neither its start, nor its exit code, nor its re
 that the runtime could not start did not run, whatever else its status says.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from rollcall.cluster import fields, timestamps
 from rollcall.core import names, upstream
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # waiting without a named trouble
+MOST_IMAGES = 30  # of a pod
 _INDEX_MAX = 2**31 - 1  # of the exit codes that the store can hold
 
 Status = Mapping[str, Any]
@@ -104,6 +106,19 @@ class Pod:
         said = (fields.message(status, "state", "terminated", "message") for status in self._ours())
         return next(said, None)
 
+    def node(self) -> str | None:
+        """Return where it runs."""
+        return fields.text(self._spec, "nodeName")
+
+    def image_ids(self) -> Mapping[str, str] | None:
+        """Return what was found behind the images of the user's containers, None before that."""
+        found = {
+            name: image
+            for status in self._users()
+            if (name := fields.text(status, "name")) and (image := fields.text(status, "imageID"))
+        }
+        return _shared(tuple(sorted(found.items())[:MOST_IMAGES])) if found else None
+
     def _has_ended(self) -> bool:
         if fields.text(self._status, "phase") in {"Succeeded", "Failed"}:
             return True
@@ -161,6 +176,12 @@ class Pod:
             volume.get("name") == names.TOKEN_VOLUME
             for volume in fields.items(self._spec, "volumes")
         )
+
+
+@functools.lru_cache(maxsize=20_000)
+def _shared(images: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """Return one object for all pods that have the same."""
+    return dict(images)
 
 
 def _states(status: Status) -> Iterator[Status]:

@@ -9,6 +9,7 @@ The rules:
 - Started means that a container of the user's ran, in whichever pod; our own does not count.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -71,6 +72,18 @@ NEVER_RAN = frozenset({Status.MISSED, Status.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobTemplate:
+    """What a Job was made from: a hash that names it, and its summary as JSON.
+
+    The summary has `images`, as written, by container, and `parts`: a short hash for each part that
+    the template has, by name. Of values that may be secret it has nothing else.
+    """
+
+    hash: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobObservation:
     """What one reading of a batch Job says."""
 
@@ -89,6 +102,7 @@ class JobObservation:
     message: str | None
     decided_at: datetime | None = None  # pods that end later did not bring the verdict about
     owner_name: str | None = None  # of that CronJob
+    template: JobTemplate | None = None  # None while it may still be changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +126,9 @@ class Attempt:
     result_message: str | None = None
     # The termination message of our own container: read (`core.termination`), not stored.
     sidecar_said: str | None = None
+    # Stored, and read where runs are compared (`core.setups`).
+    node: str | None = None
+    image_ids: Mapping[str, str] | None = None  # by container, of those that were pulled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +163,7 @@ class Execution:
     ended_at: datetime | None = None
     attempts: int = 0
     waiting_since: datetime | None = None  # it has waited for its reason, while it is pending
+    template_hash: str | None = None  # of what its Job was made from, as first seen
 
     @property
     def is_open(self) -> bool:

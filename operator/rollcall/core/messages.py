@@ -41,8 +41,12 @@ def payload(
     alerts: policies.Alerts,
     execution: executions.Execution | None,
     recent: Sequence[executions.Execution] = (),
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Build the message of one incident transition; `recent` are the job's runs, newest first."""
+    """Build the message of one incident transition; `recent` are the job's runs, newest first.
+
+    `changes` is what differs from the last success (`changes.told`).
+    """
     incident = step.incident
     commands = hints.commands(incident, execution, namespace=subject.namespace, name=subject.name)
     return {
@@ -55,6 +59,7 @@ def payload(
         "jobs": [],
         "execution": _execution(execution) if execution else None,
         "lastRuns": [_run(run) for run in hints.last_runs(recent)],
+        "changes": changes,
         "advice": hints.advice(incident, execution),
         "commands": commands,
         "suppressed": step.told_suppressed,
@@ -88,6 +93,7 @@ def of_cluster(
         ],
         "execution": None,
         "lastRuns": [],
+        "changes": None,
         "advice": hints.advice(incident, None),
         "commands": hints.commands_of_cluster(incident),
         "suppressed": suppressed,
@@ -176,6 +182,7 @@ def trial(
         "jobs": [],
         "execution": None,
         "lastRuns": [],
+        "changes": None,
         "advice": None,
         "commands": [],
         "suppressed": 0,

@@ -62,6 +62,7 @@ def observe(
         started_at=_started_at(execution, job, attempts, status),
         ended_at=_ended_at(execution, job, status),
         attempts=max(len(attempts), execution.attempts),
+        template_hash=execution.template_hash or (job.template.hash if job.template else None),
     )
 
 

@@ -9,11 +9,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from rollcall.core import executions, findings, ids, incident_steps, incidents, messages, policies
+from rollcall.core import (
+    changes,
+    executions,
+    findings,
+    ids,
+    incident_steps,
+    incidents,
+    messages,
+    policies,
+    setups,
+)
 
 SLOT_AT = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
 OPENED_AT = SLOT_AT + timedelta(seconds=65)
 RESOLVED_AT = SLOT_AT + timedelta(days=1, seconds=52)
+SUCCEEDED_AT = SLOT_AT - timedelta(days=2)
+IMAGE = "registry.example.com/backup"
 CRONJOB = UUID("019cab2e-0000-8000-8000-000000000001")
 CLUSTER = "prod"
 ALERTS = policies.Alerts(
@@ -143,4 +155,30 @@ def _message(
         alerts=ALERTS,
         execution=run,
         recent=[replace(RUN, status=status) for status in reversed(runs)] if run else (),
+        changes=_changes(run) if run and step.incident.is_open else None,
     )
+
+
+def _changes(run: executions.Execution) -> dict[str, Any] | None:
+    """Compare with the success two nights before: a new tag, and less memory."""
+    success = setups.Setup(
+        run_id=ids.scheduled_execution_id(cronjob_id=CRONJOB, slot_at=SUCCEEDED_AT),
+        slot_at=SUCCEEDED_AT,
+        trigger=executions.Trigger.SCHEDULE,
+        ended_at=SUCCEEDED_AT + timedelta(minutes=11),
+        template_hash="one",
+        version=setups.VERSION,
+        images={"main": f"{IMAGE}:1.2"},
+        parts={"main/resources": "3f1c9a07"},
+        pods=[setups.Pod(ended_well=True, node="node-a", image_ids={})],
+    )
+    now = replace(
+        success,
+        run_id=run.id,
+        slot_at=run.slot_at,
+        template_hash="two",
+        images={"main": f"{IMAGE}:1.3"},
+        parts={"main/resources": "b7e2d415"},
+    )
+    compared = changes.compare(setups.Pair(run=now, success=success))
+    return changes.told(compared) if compared else None

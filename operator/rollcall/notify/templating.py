@@ -29,6 +29,7 @@ OF_ONE = frozenset(
         "jobs",
         "execution",
         "lastRuns",
+        "changes",
         "advice",
         "commands",
         "suppressed",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from rollcall.core import durations, incidents, messages
 
+LONGEST_CHANGES = 1000
 LONGEST_OUTPUT = 1500  # of the program's last words: the end of them says what happened
 
 ENDED: Mapping[str, str] = {
@@ -46,6 +47,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "cannot pull the images of many jobs",
         "could not pull the images of many jobs",
     ),
+    "cannot_deliver": ("does not deliver", "did not deliver"),
 }
 
 # Of the last runs, one for each.
@@ -185,6 +187,16 @@ def output(payload: Payload) -> str | None:
     return words if len(words) <= LONGEST_OUTPUT else "…" + words[-LONGEST_OUTPUT:]
 
 
+def changes(payload: Payload) -> str | None:
+    """Say what changed since the last success, where that is known."""
+    found = payload.get("changes")
+    if not found or has_ended(payload):
+        return None
+    since = _clock(found["since"].get("endTime") or found["since"].get("slotTime"))
+    text = f"Changed since the last success{f', {since}' if since else ''}: {found['text']}"
+    return cut(text, LONGEST_CHANGES)
+
+
 def advice(payload: Payload) -> str | None:
     """Return what to do about it, where that is known."""
     text = payload.get("advice")
@@ -219,7 +231,11 @@ def cut(text: str, limit: int) -> str:
 
 def _subject(payload: Payload) -> str:
     job = payload["cronjob"]
-    return f"{job['namespace']}/{job['name']}" if job else f"cluster {payload.get('cluster')}"
+    if job:
+        return f"{job['namespace']}/{job['name']}"
+    channel = (payload["incident"].get("evidence") or {}).get("channel")
+    of = f"AlertChannel {channel} in " if channel else ""
+    return f"{of}cluster {payload.get('cluster')}"
 
 
 def _jobs(payload: Payload) -> str | None:
@@ -228,8 +244,10 @@ def _jobs(payload: Payload) -> str | None:
     total = (payload["incident"].get("evidence") or {}).get("total")
     if not total or has_ended(payload):
         return None
+    if not names:  # what a person did about many names none
+        return str(total)
     more = [f"{total - len(names)} more"] if total > len(names) else []
-    return " and ".join([part for part in (", ".join(names), *more) if part])
+    return " and ".join([", ".join(names), *more])
 
 
 def _words(payload: Payload) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollcall.core import executions, incidents, messages, policies
-from rollcall.services import ports, steps
+from rollcall.services import changed, ports, steps
 
 
 async def write(
@@ -25,6 +25,8 @@ async def write(
     transition = await steps.save(transaction, step, is_heard=bool(channels))
     if transition is None:
         return False
+    run = _run_of(step.incident, runs)
+    changes = await changed.since_success(transaction, step.incident, run) if channels else None
     payload = messages.payload(
         step=step,
         transition=transition,
@@ -34,8 +36,9 @@ async def write(
             namespace=job.namespace, name=job.name, uid=job.uid, group=job.group
         ),
         alerts=alerts,
-        execution=_run_of(step.incident, runs),
+        execution=run,
         recent=runs,
+        changes=changes,
     )
     await transaction.outbox.enqueue(step.incident, channels, payload, wait=wait)
     return True

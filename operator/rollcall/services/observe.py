@@ -162,7 +162,14 @@ async def _save(transaction: ports.Transaction, changes: Sequence[Change]) -> Co
     if not changes:
         return ()
     await transaction.schedule.look_at(_looks(changes, transaction.now))
-    refused = await transaction.ledger.save_all([change.after for change in changes])
+    refused = await transaction.ledger.save_all(
+        [change.after for change in changes],
+        [
+            ports.UsedTemplate(cronjob_id=one.after.cronjob_id, template=one.job.template)
+            for one in changes
+            if one.job.template and one.after.template_hash != one.before.template_hash
+        ],
+    )
     for change in changes:
         if change.after.id in refused:
             logger.warning("slot taken meanwhile", extra={"job_uid": change.job.job_uid})

@@ -126,5 +126,6 @@ def _restated(one: ports.Repetition) -> dict[str, Any]:
     run = told.get("execution")
     if run and run.get("id") != str(incident.execution_id):
         # It is about another run by now, of which the message that was told knows nothing.
-        payload |= {"execution": None, "lastRuns": [], "advice": hints.advice(incident, None)}
+        payload |= {"execution": None, "lastRuns": [], "changes": None}
+        payload |= {"advice": hints.advice(incident, None)}
     return payload

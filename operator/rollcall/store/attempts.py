@@ -54,8 +54,10 @@ class Attempts:
 _GIVEN = (
     "pod_uid", "execution_id", "slot_at", "cronjob_id", "job_uid", "pod_name", "index",
     "created_at", "started_at", "ended_at", "waiting_reason", "sidecar_waiting", "exit_code",
-    "reason", "message",
+    "reason", "message", "node", "image_ids",
 )  # fmt: skip
+
+_LASTING = ("started_at", "ended_at", "exit_code", "reason", "message", "node", "image_ids")
 
 
 def _upsert() -> sa.Executable:
@@ -65,10 +67,7 @@ def _upsert() -> sa.Executable:
     new = seen.excluded
     latest = {name: new[name] for name in ("waiting_reason", "sidecar_waiting")}
     # What was once seen does not become unseen.
-    lasting = {
-        name: sa.func.coalesce(new[name], _pods.c[name])
-        for name in ("started_at", "ended_at", "exit_code", "reason", "message")
-    }
+    lasting = {name: sa.func.coalesce(new[name], _pods.c[name]) for name in _LASTING}
     set_ = latest | lasting
     differs = [_pods.c[name].is_distinct_from(value) for name, value in set_.items()]
     # A pod that has started or ended stays so; an eviction may take the start from the reading.
@@ -116,8 +115,8 @@ def _identities() -> sa.Select[Any]:
     )
 
 
-# The same, and the program's own word beside it. How a pod reports is a wide row that the writer
-# has no use for.
+# The same but what runs are compared by, and the program's own word beside it. How a pod reports is
+# a wide row that the writer has no use for.
 _READ = (
     "execution_id", "pod_uid", "pod_name", "job_uid", "index", "created_at", "started_at",
     "ended_at", "waiting_reason", "exit_code", "reason", "message", "sidecar_waiting", "result",
@@ -165,6 +164,8 @@ def _columns(execution: executions.Execution, attempt: executions.Attempt) -> di
         "exit_code": attempt.exit_code,
         "reason": attempt.reason,
         "message": attempt.message,
+        "node": attempt.node,
+        "image_ids": dict(attempt.image_ids) if attempt.image_ids else None,
     }
 
 

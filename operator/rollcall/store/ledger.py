@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, executions
 from rollcall.services import ports
-from rollcall.store import arrays, failures, models, partitions, run_rows
+from rollcall.store import arrays, failures, job_templates, models, partitions, run_rows
 
 _rows = models.table(models.Execution)
 # Built once: building a statement costs more than running it.
@@ -94,32 +94,43 @@ class Ledger:
         Raises errors.Conflict if the slot belongs to another Job, partitions.SlotOutOfRange for a
         slot so far away that no Job of a real CronJob can have it.
         """
+        await self._save(execution, ())
 
+    async def _save(
+        self, execution: executions.Execution, templates: Collection[ports.UsedTemplate]
+    ) -> None:
         async def write() -> None:
-            for owner in (await self._write([execution])).values():
+            for owner in (await self._write([execution], templates)).values():
                 raise errors.Conflict(f"{execution.slot_at} belongs to Job {owner}")
 
         await self.partitions.provide(execution.slot_at, self.now, write)
 
-    async def save_all(self, runs: Collection[executions.Execution]) -> set[UUID]:
-        """Save many, each once; return the ids of those whose slot belongs to another Job.
+    async def save_all(
+        self,
+        runs: Collection[executions.Execution],
+        templates: Collection[ports.UsedTemplate] = (),
+    ) -> set[UUID]:
+        """Save many, each once, and what their Jobs were made from.
 
+        Return the ids of those whose slot belongs to another Job.
         Raises partitions.SlotOutOfRange as saving one does.
         """
         # So that two writers cannot wait for each other.
         ordered = sorted(runs, key=lambda run: (run.slot_at, run.id))
         try:
-            return set(await self._write(ordered))
+            return set(await self._write(ordered, templates))
         except errors.Conflict:
             pass  # it does not say whose
         except exc.DBAPIError as error:
             if not partitions.is_missing(error):
                 raise
-        return {run.id for run in ordered if not await self._is_saved(run)}
+        return {run.id for run in ordered if not await self._is_saved(run, templates)}
 
-    async def _is_saved(self, run: executions.Execution) -> bool:
+    async def _is_saved(
+        self, run: executions.Execution, templates: Collection[ports.UsedTemplate]
+    ) -> bool:
         try:
-            await self.save(run)
+            await self._save(run, templates)
         except errors.Conflict:
             return False
         return True
@@ -128,10 +139,16 @@ class Ledger:
         row = (await self.connection.execute(query, key)).one_or_none()
         return run_rows.execution_of(row) if row else None
 
-    async def _write(self, runs: Sequence[executions.Execution]) -> Mapping[UUID, str]:
+    async def _write(
+        self, runs: Sequence[executions.Execution], templates: Collection[ports.UsedTemplate]
+    ) -> Mapping[UUID, str]:
         """Write in one statement and in this order; return what was refused, and for which Jobs."""
         rows = [_columns(run) for run in runs]
-        parameters = {"now": self.now, **arrays.parameters(rows, _GIVEN)}
+        parameters = {
+            "now": self.now,
+            **arrays.parameters(rows, _GIVEN),
+            **job_templates.parameters(templates),
+        }
         try:
             async with self.connection.begin_nested():
                 written = set((await self.connection.execute(_UPSERT, parameters)).scalars())
@@ -171,6 +188,7 @@ _CHANGING = (
     "ended_at",
     "attempts",
     "waiting_since",
+    "template_hash",
 )
 _GIVEN = ("slot_at", "id", "cronjob_id", "trigger", *_CHANGING)
 # The state machine's table, staying the same included.
@@ -188,9 +206,12 @@ def _upsert() -> sa.Executable:
     statement = insert(_rows).from_select(
         [*_GIVEN, "recorded_at"], sa.select(*given.c, recorded_at)
     )
+    statement = statement.add_cte(job_templates.KEPT)
     new = statement.excluded
     is_step = sa.text(f"(executions.status, excluded.status) IN ({_STEPS})")
-    set_ = {name: new[name] for name in _CHANGING}
+    set_: dict[str, sa.ColumnElement[Any]] = {name: new[name] for name in _CHANGING}
+    # What its Job was made from stays as it was seen first.
+    set_["template_hash"] = sa.func.coalesce(_rows.c.template_hash, new.template_hash)
     differs = [_rows.c[name].is_distinct_from(value) for name, value in set_.items()]
     of_this_job = sa.or_(_rows.c.job_uid.is_(None), _rows.c.job_uid == new.job_uid)
     return statement.on_conflict_do_update(

@@ -142,6 +142,7 @@ class Retention:
         await self._remove(_OLD_GAPS, {"before": before})
         await self._remove(_OLD_INCIDENTS, {"before": before})
         await self._remove(old_details.SILENCES, {"before": before})
+        await self._remove(old_details.JOB_TEMPLATES, {"before": before})
 
     async def _remove_rollups(self, before: datetime) -> None:
         for some in await self.rollups.jobs():

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollcall.core.executions import Attempt, JobObservation, Status
+from rollcall.core.executions import Attempt, JobObservation, JobTemplate, Status
 from rollcall.services import inbox, writer
 from rollcall.store import engine
 from support import builders, clocks
@@ -26,6 +26,9 @@ STARTS_AFTER = 5 * SECOND
 TOOK = 10 * MINUTE
 FAILED_WITH = 3
 NUMBERS = itertools.count()
+TEMPLATES = [
+    JobTemplate(hash=f"template-{n}", summary=f'{{"images": {{"app": "app:{n}"}}}}') for n in "ab"
+]
 
 OF_JOB = {
     "executions": "cronjob_id = :id",
@@ -36,6 +39,7 @@ OF_JOB = {
     "incident_transitions": "incident_id IN (SELECT id FROM incidents WHERE cronjob_id = :id)",
     "notifications": "incident_id IN (SELECT id FROM incidents WHERE cronjob_id = :id)",
     "schedule_revisions": "cronjob_id = :id",
+    "job_templates": "cronjob_id = :id",
 }
 
 
@@ -78,15 +82,16 @@ class Truth:
     def _row(self, slot: int, fate: Fate) -> tuple[object, ...]:
         at = SLOT_AT + slot * HOUR
         if fate.status is Status.MISSED:
-            return at, fate.status, None, None, None, None, 0
+            return at, fate.status, None, None, None, None, 0, None
         uid = f"{self.job.uid}-{slot}"
-        started_at = at + STARTS_AFTER
+        started_at, made_from = at + STARTS_AFTER, TEMPLATES[slot % 2]
         if fate.status is Status.PENDING:
-            return at, fate.status, uid, None, None, None, fate.pods
+            return at, fate.status, uid, None, None, None, fate.pods, made_from.hash
         if fate.status is Status.RUNNING:
-            return at, fate.status, uid, started_at, None, None, fate.pods
+            return at, fate.status, uid, started_at, None, None, fate.pods, made_from.hash
         exit_code = 0 if fate.status is Status.SUCCEEDED else FAILED_WITH
-        return at, fate.status, uid, started_at, at + fate.pods * TOOK, exit_code, fate.pods
+        ended_at = at + fate.pods * TOOK
+        return at, fate.status, uid, started_at, ended_at, exit_code, fate.pods, made_from.hash
 
     def _of_slot(self, slot: int) -> Iterator[Reading]:
         fate, at = self.fates[slot], SLOT_AT + slot * HOUR
@@ -99,7 +104,9 @@ class Truth:
             job_started_at=at,
             job_uid=f"{self.job.uid}-{slot}",
             job_name=f"{self.job.name}-{int(at.timestamp()) // 60}",
+            template=TEMPLATES[slot % 2],
         )
+        yield replace(job, suspended=True, template=None)
         yield job
         for number in range(fate.pods):
             yield from self._of_pod(job, fate, number)
@@ -116,6 +123,7 @@ class Truth:
         yield replace(pod, waiting_reason="ContainerCreating")
         if fate.status is Status.PENDING:
             return
+        pod = replace(pod, node="n1", image_ids={"app": f"image-{number}"})
         pod = replace(pod, started_at=created_at + STARTS_AFTER)
         yield pod
         if fate.status is Status.RUNNING:
@@ -197,6 +205,7 @@ async def ledger(story: Story) -> set[tuple[object, ...]]:
             None if run.status is Status.MISSED else run.ended_at,  # that of its chance to start
             run.exit_code,
             run.attempts,
+            run.template_hash,
         )
         for run in await story.runs()
     }

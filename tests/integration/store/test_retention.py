@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from rollcall.core import executions, silences, slots
 from rollcall.core.executions import Status
+from rollcall.services import ports
 from rollcall.store import engine, housekeeping, partitions, retention
 from support import builders, clocks
 
@@ -364,3 +365,27 @@ async def test_partitions_are_made_here_too(
 
     assert len(await keeper.make_partitions()) == len(partitions.TABLES)
     assert await oldest_partition(store) <= NOW
+
+
+async def test_a_template_goes_when_no_run_that_is_kept_has_it_and_the_newest_stays(
+    store: engine.Database, clock: clocks.Clock, keeper: housekeeping.Housekeeping
+) -> None:
+    for weeks, name in ((9, "long ago"), (3, "till then"), (2, "now")):
+        clock.set(NOW - weeks * WEEK)
+        template = executions.JobTemplate(hash=name, summary="{}")
+        used = ports.UsedTemplate(cronjob_id=JOB.id, template=template)
+        async with store.transaction() as unit:
+            await unit.ledger.save_all([run(weeks, job_uid=name)], [used])
+    clock.set(NOW)
+
+    await keeper.retire(2)
+    assert await hashes(store) == {"till then", "now"}  # it may have been seen for a week more
+    clock.set(NOW + 52 * WEEK)
+    await keeper.retire(2)
+    assert await hashes(store) == {"now"}
+
+
+async def hashes(store: engine.Database) -> set[str]:
+    async with store.transaction() as unit:
+        found = await unit.connection.execute(sa.text("SELECT hash FROM job_templates"))
+        return set(found.scalars())

@@ -695,3 +695,52 @@ async def test_who_of_several_was_not_reached_is_shown_although_the_message_was_
     assert (status["delivered"], status["failed"]) == (1, 0)
     assert status["lastError"]["message"] == "bob@example.com: 550 no such user"
     assert world.ready()[0] == "True"
+
+
+async def test_it_says_what_keeps_which_channel_from_being_ready_and_since_when(
+    world: World,
+) -> None:
+    world.channels.put(body(BY_SECRET, "bare"))
+    world.channels.put(body(WEBHOOK, "well"))
+    world.channels.put(body(BY_SECRET | {"suspend": True}, "off"))
+    await world.after(0)
+    began = world.clock()
+    await world.after(60)
+    found = world.channels.readiness()
+    assert found.keys() == {"bare", "well"}
+    assert found["well"] is None
+    assert found["bare"]
+    assert found["bare"].since == began
+    assert "slack" in found["bare"].why
+
+
+async def test_a_channel_that_refused_for_good_is_not_ready_until_it_takes_a_message(
+    world: World,
+) -> None:
+    world.channels.put(body(WEBHOOK))
+    await world.after(0)
+    world.channels.report("team", REFUSED, world.clock())
+    unready = world.channels.readiness()["team"]
+    assert unready
+    assert unready.why == REFUSED.error
+    world.channels.report("team", DELIVERED, world.clock())
+    assert world.channels.readiness()["team"] is None
+
+
+async def test_before_it_was_checked_what_the_process_before_said_of_a_channel_counts(
+    world: World,
+) -> None:
+    said = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "DeliveryRefused",
+        "message": "hooks.test answered 404",
+        "lastTransitionTime": "2026-03-02T11:00:00Z",
+    }
+    status = {"observedGeneration": 1, "conditions": [said]}
+    world.channels.put(body(WEBHOOK, status=status))
+    unready = world.channels.readiness()["team"]
+    assert unready
+    assert (unready.since.hour, unready.why) == (11, "hooks.test answered 404")
+    world.channels.put(body(WEBHOOK, "new"))
+    assert world.channels.readiness()["new"] is None

@@ -307,12 +307,31 @@ def test_a_pod_without_a_job_is_not_ours() -> None:
     assert mapping.attempt(body, None) is None
 
 
+def test_a_pod_says_where_it_runs_and_what_was_behind_the_users_images() -> None:
+    digest = f"registry.test/app@sha256:{'a' * 64}"
+    body = pod(
+        {**running(1), "imageID": digest},
+        {**waiting("ImagePullBackOff"), "imageID": ""},
+        sidecar={**running(0), "imageID": "registry.test/sidecar@sha256:1"},
+        inits={"prepare": {**ended(0), "imageID": "sha256:2"}},
+    )
+    body["spec"]["nodeName"] = "n1"
+    attempt = read(body)
+    assert (attempt.node, attempt.image_ids) == ("n1", {"main": digest, "prepare": "sha256:2"})
+
+
+def test_of_a_pod_without_a_node_and_images_nothing_is_known() -> None:
+    attempt = read(pod(waiting("ContainerCreating")))
+    assert (attempt.node, attempt.image_ids) == (None, None)
+
+
 def test_nothing_that_an_object_says_ends_the_reader() -> None:
     chance = random.Random(5)
     rubbish: list[object] = [None, "", "x", 0, -1, True, [], {}, [None], [[]], {"a": None}]
     bodies = [
         pod(ended(1), crashed(2), phase="Failed", conditions=[DISRUPTED]),
         podbodies.job(conditions=[condition("Failed", "X")]),
+        podbodies.made_from(),
     ]
     for _ in range(3000):
         body = copy.deepcopy(chance.choice(bodies))

@@ -252,3 +252,14 @@ def test_how_long_a_run_waits_counts_from_when_its_reason_was_first_seen() -> No
     assert observations.waiting_since(waiting, elsewhere, much_later) == much_later
     for status in (Status.QUEUED, Status.RUNNING, Status.FAILED):
         assert observations.waiting_since(waiting, replace(waiting, status=status), later) is None
+
+
+def test_what_a_run_was_made_from_is_what_was_seen_first() -> None:
+    one, two = (executions.JobTemplate(hash=name, summary="{}") for name in ("one", "two"))
+    queued = observations.observe(
+        builders.execution(), builders.observation(suspended=True, template=None), []
+    )
+    assert queued.template_hash is None
+    running = observations.observe(queued, builders.observation(template=one), [STARTED])
+    again = observations.observe(running, builders.observation(template=two), [STARTED])
+    assert (running.template_hash, again) == ("one", running)

@@ -68,6 +68,7 @@ def test_an_opened_incident_says_what_where_and_who() -> None:
         },
         "jobs": [],
         "lastRuns": [],
+        "changes": None,
         "advice": reasons.REASONS["Error"].action,
         "commands": [
             "kubectl -n shop describe job report-29540880",

@@ -37,7 +37,7 @@ def test_the_headline_names_the_cluster() -> None:
 
 def test_jobs_are_named_as_far_as_they_are_known_and_the_others_counted() -> None:
     assert wording.facts(payload())["Jobs"] == "shop/a, shop/b and 28 more"
-    assert wording.facts(payload(jobs=[]))["Jobs"] == "30 more"
+    assert wording.facts(payload(jobs=[]))["Jobs"] == "30"
 
 
 def test_what_is_over_names_none() -> None:
@@ -63,6 +63,14 @@ def test_alertmanager_gets_labels_of_no_job() -> None:
         "severity": "critical",
     }
     assert alert["annotations"]["jobs"] == "shop/a, shop/b and 28 more"
+
+
+def test_alertmanager_tells_two_channels_that_do_not_deliver_apart() -> None:
+    lost = builders.step(kind=Kind.CANNOT_DELIVER, evidence={"channel": "pager", "lost": 1})
+    alert = alerts.render(payload(lost, jobs=[]), builders.SLOT_AT)
+    assert alert["labels"]["channel"] == "pager"
+    assert alert["annotations"]["summary"] == "AlertChannel pager in cluster prod does not deliver"
+    assert "jobs" not in alert["annotations"]
 
 
 def test_pagerduty_gets_the_cluster_as_its_source() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rollcall.core import errors, reasons
 from rollcall.notify.email import addresses, channel, messages, smtp
-from support import builders, clocks, payloads
+from support import builders, clocks, payloads, setups
 
 NO_CLIENT: Any = types.SimpleNamespace(guard=None)
 SMTP = {"host": "smtp.test", "from": "Rollcall <rollcall@example.com>", "to": "team@example.com"}
@@ -86,6 +86,7 @@ def test_any_text_is_escaped_and_keeps_to_its_place(text: str) -> None:
         alerts=builders.alerts(owner=text, runbook_url=text),
     )
     body["cronjob"] |= {"name": text}
+    body["changes"] = setups.changed() | {"text": text}
     message = render(body)
     assert "\n" not in message.subject
     assert len(message.subject) <= messages.LONGEST_SUBJECT

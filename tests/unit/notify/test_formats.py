@@ -13,7 +13,7 @@ from rollcall.core import errors, incidents, reasons
 from rollcall.notify import http
 from rollcall.notify.slack import messages as slack
 from rollcall.notify.webhook import channel, discord, teams
-from support import builders, payloads
+from support import builders, payloads, setups
 
 URL = "https://hooks.test/a"
 Render = Callable[[dict[str, Any]], dict[str, Any]]
@@ -31,6 +31,7 @@ def nasty(text: str, transition: incidents.Transition) -> dict[str, Any]:
         suppressed=1,
     )
     body["cronjob"] |= {"namespace": "n" * 63, "name": "j" * 150, "group": text}
+    body["changes"] = setups.changed() | {"text": text}
     return body
 
 

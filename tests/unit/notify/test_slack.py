@@ -12,7 +12,7 @@ from rollcall.notify import http, wording
 from rollcall.notify.slack import bot, channel
 from rollcall.notify.slack import messages as slack
 from rollcall.services import ports
-from support import builders
+from support import builders, setups
 from support.payloads import failed, payload
 
 
@@ -180,6 +180,7 @@ def test_slack_would_take_any_message(text: str, transition: incidents.Transitio
         suppressed=1,
     )
     body["cronjob"] |= {"namespace": "n" * 63, "name": "j" * 150, "group": text}
+    body["changes"] = setups.changed() | {"text": text}
     message = slack.render(body)
     assert 0 < len(header(message)) <= 150
     assert 0 < len(message["text"]) <= 3000

@@ -10,7 +10,7 @@ import pytest
 
 from rollcall.core import errors, policies, reasons
 from rollcall.services import ports, repeat
-from support import builders, clocks, payloads
+from support import builders, clocks, payloads, setups
 
 Bodies = Sequence[Mapping[str, Any]]
 DELIVERED = ports.Delivery(delivered=True)
@@ -140,11 +140,12 @@ async def test_a_run_is_told_again_only_while_the_incident_is_about_it(
     world.senders["am"] = am = FakeRepeater()
     run = payloads.failed("disk full")
     told = payloads.payload(execution=run) | {"lastRuns": [{"status": "failed"}]}
+    told |= {"changes": setups.changed()}
     world.open("am", told=told, execution_id=run.id if is_same else uuid4())
     await world.once()
     ((body,),) = am.told
-    assert (body["execution"], body["lastRuns"]) == (
-        (told["execution"], told["lastRuns"]) if is_same else (None, [])
+    assert (body["execution"], body["lastRuns"], body["changes"]) == (
+        (told["execution"], told["lastRuns"], told["changes"]) if is_same else (None, [], None)
     )
     assert body["advice"] == reasons.REASONS["Error"].action
 

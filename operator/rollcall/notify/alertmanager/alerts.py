@@ -40,6 +40,7 @@ def _labels(payload: wording.Payload) -> dict[str, str]:
         "severity": incident["severity"],
         "group": job.get("group"),
         "owner": job.get("owner"),
+        "channel": (incident.get("evidence") or {}).get("channel"),
     }
     return _texts(labels)
 
@@ -56,6 +57,7 @@ def _annotations(payload: wording.Payload) -> dict[str, str]:
         "jobs": facts.get("Jobs"),
         "exit_code": facts.get("Exit code"),
         "last_runs": facts.get("Last runs"),
+        "changes": wording.changes(payload),
         "output": wording.output(payload),
         "advice": wording.advice(payload),
         "runbook_url": wording.runbook(payload),

@@ -92,6 +92,9 @@ def _parts(payload: wording.Payload) -> list[str]:
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(repeats)
+    changes = wording.changes(payload)
+    if changes:
+        parts.append(_plain(changes))
     parts.append("\n".join(f"{name + ':':{width}}{text}" for name, text in facts.items()))
     output = wording.output(payload)
     if output:
@@ -125,6 +128,9 @@ def _html_parts(payload: wording.Payload) -> list[str]:
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(_paragraph(repeats))
+    changes = wording.changes(payload)
+    if changes:
+        parts.append(_paragraph(changes))
     rows = "".join(_row(name, text) for name, text in _facts(payload).items())
     parts.append(f'<table cellpadding="4">{rows}</table>')
     output = wording.output(payload)

@@ -68,6 +68,7 @@ def _details(payload: wording.Payload) -> dict[str, Any]:
     more = {
         "Message": wording.body(payload) or wording.story(payload),
         "Repeats": wording.repeats(payload),
+        "Changes": wording.changes(payload),
         "Output": wording.output(payload),
         "Advice": wording.advice(payload),
         "Commands": wording.commands(payload),

@@ -89,6 +89,9 @@ def _details(payload: wording.Payload) -> list[dict[str, Any]]:
     repeats = wording.repeats(payload)
     if repeats:
         blocks.append(_section(repeats))
+    changes = wording.changes(payload)
+    if changes:
+        blocks.append(_section(changes))
     output = wording.output(payload)
     if output:
         blocks.append(_code(output))

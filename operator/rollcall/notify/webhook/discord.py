@@ -14,6 +14,7 @@ LONGEST_TITLE = 256
 LONGEST_DESCRIPTION = 1200  # of 4096: an embed may have 6000 characters in all
 LONGEST_VALUE = 150  # of 1024, for the same reason
 LONGEST_HINT = 400  # the same
+LONGEST_CHANGES = 300  # the same
 LONGEST_FOOTER = 300
 LONGEST_LIST = 4096  # of a digest, which has nothing else
 LONGEST_BODY = 4000  # of a text of the channel's own, beside which there are no fields
@@ -68,6 +69,9 @@ def _description(payload: wording.Payload) -> str:
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(repeats)
+    changes = wording.changes(payload)
+    if changes:
+        parts.append(_escape(changes, LONGEST_CHANGES))
     output = wording.output(payload)
     if output:
         parts.append(_code(output))

@@ -73,6 +73,9 @@ def _details(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
     repeats = wording.repeats(payload)
     if repeats:
         body.append(_text(repeats))
+    changes = wording.changes(payload)
+    if changes:
+        body.append(_text(_escape(changes, longest)))
     body.append({"type": "FactSet", "facts": _facts(payload, min(longest, LONGEST_FACT))})
     output = wording.output(payload)
     if output:

@@ -9,9 +9,17 @@ from rollcall.services.ports.channels import (
     Senders,
 )
 from rollcall.services.ports.cluster import Evidence
-from rollcall.services.ports.outbox import Bundles, Outbox
+from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
-from rollcall.services.ports.runs import Attempts, Events, Gaps, History, Ledger, Neighbours
+from rollcall.services.ports.runs import (
+    Attempts,
+    Events,
+    Gaps,
+    History,
+    Ledger,
+    Neighbours,
+    Setups,
+)
 from rollcall.services.ports.store import (
     ClusterIncidents,
     Housekeeping,
@@ -41,6 +49,7 @@ from rollcall.services.ports.values import (
     Summary,
     TrackedJob,
     Trouble,
+    UsedTemplate,
 )
 
 __all__ = [
@@ -66,6 +75,7 @@ __all__ = [
     "JobState",
     "Ledger",
     "ListedSilence",
+    "Losses",
     "Neighbours",
     "Notification",
     "OpenWindow",
@@ -78,6 +88,7 @@ __all__ = [
     "Schedule",
     "Sender",
     "Senders",
+    "Setups",
     "Sight",
     "Silences",
     "SlotKey",
@@ -88,5 +99,6 @@ __all__ = [
     "TrackedJob",
     "Transaction",
     "Trouble",
+    "UsedTemplate",
     "Windows",
 ]

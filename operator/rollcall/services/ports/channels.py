@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
-from rollcall.core import policies
+from rollcall.core import policies, undelivered
 from rollcall.services.ports.values import Notification
 
 # Why a channel is not ready that is told all the same, in the built-in words.
@@ -30,6 +30,9 @@ class Directory(Protocol):
         self, *, kind: policies.Kind, severity: policies.Severity
     ) -> Sequence[str]:
         """Return the names of the channels that are told of what is true of all jobs."""
+
+    def readiness(self) -> Mapping[str, undelivered.Unready | None]:
+        """Return what keeps each channel that is not suspended from being ready, if anything."""
 
     def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return a job's labels; none for one that was not seen yet."""

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from rollcall.core import executions, slots, streaks
-from rollcall.services.ports.values import Identity, SlotKey, Started, Story
+from rollcall.core import executions, setups, slots, streaks
+from rollcall.services.ports.values import Identity, SlotKey, Started, Story, UsedTemplate
 
 
 class Ledger(Protocol):
@@ -32,8 +32,15 @@ class Ledger(Protocol):
         Raises errors.Conflict if the slot belongs to another Job.
         """
 
-    async def save_all(self, runs: Collection[executions.Execution]) -> Collection[UUID]:
-        """Save many, each once; return the ids of those whose slot belongs to another Job."""
+    async def save_all(
+        self,
+        runs: Collection[executions.Execution],
+        templates: Collection[UsedTemplate] = (),
+    ) -> Collection[UUID]:
+        """Save many, each once, and what their Jobs were made from.
+
+        Return the ids of those whose slot belongs to another Job.
+        """
 
 
 class History(Protocol):
@@ -65,6 +72,13 @@ class History(Protocol):
 
     async def open_jobs(self, cluster: str) -> Sequence[executions.Execution]:
         """Return all open executions of this cluster, for the comparison with a full list."""
+
+
+class Setups(Protocol):
+    """What runs ran with."""
+
+    async def of(self, run: executions.Execution) -> setups.Pair | None:
+        """Return that of a run and of the last success before it; None if there is no such run."""
 
 
 class Neighbours(Protocol):

@@ -33,6 +33,14 @@ class TrackedJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsedTemplate:
+    """What a Job of a job was made from."""
+
+    cronjob_id: UUID
+    template: executions.JobTemplate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """The CronJob as the API server has it after our apply, or after a hand edit of `suspend`."""
 
@@ -136,6 +144,7 @@ class Outcome:
     retry_at: datetime | None = None  # None and not delivered: given up
     counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
     error: str | None = None
+    is_loss: bool = True  # given up although somebody was to hear it
     thread: Mapping[str, Any] | None = None  # as its delivery says
 
 

@@ -7,7 +7,7 @@ out all writers of `cronjobs`, and a run may be recorded before its job is regis
 from rollcall.store.models.alerts import Incident, IncidentTransition, Notification
 from rollcall.store.models.audit import AuditEntry
 from rollcall.store.models.base import Base, table
-from rollcall.store.models.jobs import Cluster, CronJob, ScheduleRevision
+from rollcall.store.models.jobs import Cluster, CronJob, JobTemplate, ScheduleRevision
 from rollcall.store.models.reports import (
     Checkpoint,
     DeadLetter,
@@ -35,6 +35,7 @@ __all__ = [
     "Gap",
     "Incident",
     "IncidentTransition",
+    "JobTemplate",
     "Notification",
     "RolledDay",
     "RollupDay",

@@ -87,3 +87,19 @@ class ScheduleRevision(base.Base):
     deadline: Mapped[timedelta]
     concurrency: Mapped[str]
     suspended: Mapped[bool]
+
+
+class JobTemplate(base.Base):
+    """What Jobs of a job were made from, once for each that differs; the hash names it.
+
+    `seen_at` moves once a week while runs have it: what no run has had for long may go.
+    """
+
+    __tablename__ = "job_templates"
+
+    cronjob_id: Mapped[UUID] = mapped_column(
+        ForeignKey("cronjobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    summary: Mapped[dict[str, Any]]
+    seen_at: Mapped[datetime]

@@ -104,6 +104,7 @@ class Execution(base.Base):
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     waiting_since: Mapped[datetime | None]
+    template_hash: Mapped[str | None]  # what its Job was made from: `job_templates`
 
 
 _NUMBER = f"BETWEEN 0 AND {reporting.LARGEST_NUMBER}"
@@ -170,6 +171,9 @@ class Attempt(base.Base):
     result_at: Mapped[datetime | None]
     lost: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     final_at: Mapped[datetime | None]
+    node: Mapped[str | None]
+    # By container, as the runtime calls the image that it found behind the name.
+    image_ids: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class ExecutionEvent(base.Base):
