@@ -61,8 +61,7 @@ _HEARTBEAT = f"""
     last_heartbeat_at = CASE WHEN told.beats > 0
         THEN greatest(pod.last_heartbeat_at, told.at) ELSE pod.last_heartbeat_at END,
     heartbeats = pod.heartbeats + told.beats,
-    final_at = CASE WHEN told.final
-        THEN coalesce(pod.final_at, told.at) ELSE pod.final_at END,
+    final_at = CASE WHEN told.final THEN coalesce(pod.final_at, told.at) ELSE pod.final_at END,
     boots = CASE WHEN {_IS_NEW}
         THEN (pod.boots || told.boot)[cardinality(pod.boots) - {BOOTS_KEPT - 2}:]
         ELSE pod.boots END,
@@ -118,12 +117,11 @@ def _told(types: Sequence[str], *, counts: str = "", lock: bool) -> str:
     Without, the rows are locked as they are written, which is in this order where each is looked
     up by its key: see beats.BY_KEY.
     """
-    locked = "JOIN attempts AS pod ON pod.pod_uid = told.pod_uid" if lock else ""
     return f"""
         SELECT told.*,{counts}
             coalesce(CAST(:now AS timestamptz), now()) - told.age * interval '1 second' AS at
         FROM json_to_recordset(CAST(:told AS json)) AS told({", ".join(types)})
-        {locked}
+        {"JOIN attempts AS pod ON pod.pod_uid = told.pod_uid" if lock else ""}
         ORDER BY told.pod_uid
         {"FOR NO KEY UPDATE OF pod" if lock else ""}
     """  # noqa: S608 - no value in it comes from outside
