@@ -51,9 +51,12 @@ class World:
     clock: clocks.Clock
     channels: channels.Channels
 
-    async def apply(self, generation: int = 1, **spec: object) -> None:
+    async def apply(
+        self, spec: dict[str, Any], templates: dict[str, str], generation: int = 1
+    ) -> None:
         path = f"{paths.CHANNELS}/team"
-        body = {"metadata": {"name": "team", "uid": "u", "generation": generation}, "spec": spec}
+        body: dict[str, Any] = {"metadata": {"name": "team", "uid": "u", "generation": generation}}
+        body["spec"] = spec | {"templates": templates}
         self.channels.put(self.kube.put(path, body))
         self.clock.advance(timedelta(minutes=1))
         await self.channels.tick()
@@ -93,7 +96,7 @@ def world(hook: receiver.Receiver, client: http.Client) -> World:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_receiver_is_told_in_the_channels_words(world: World, kind: str) -> None:
-    await world.apply(**kinds(world.hook.url)[kind], templates=TEMPLATES)
+    await world.apply(kinds(world.hook.url)[kind], templates=TEMPLATES)
     assert world.ready() == ("True", "Configured", "settings and Secrets are readable")
     said = await world.told(payloads.payload(execution=payloads.failed("disk full")))
     plain = [text.replace("\\", "") for text in said]
@@ -106,7 +109,7 @@ async def test_a_receiver_is_told_in_the_channels_words(world: World, kind: str)
 async def test_with_a_broken_template_it_is_told_in_the_built_in_words_and_not_ready(
     world: World, kind: str
 ) -> None:
-    await world.apply(**kinds(world.hook.url)[kind], templates=BROKEN)
+    await world.apply(kinds(world.hook.url)[kind], templates=BROKEN)
     status, reason, message = world.ready()
     assert (status, reason) == ("False", "InvalidTemplates")
     assert message.startswith("templates.body, line 2: there is no 'sevrity', but id, kind, sev")
@@ -119,8 +122,8 @@ async def test_with_a_broken_template_it_is_told_in_the_built_in_words_and_not_r
 
 async def test_once_they_are_mended_they_are_used(world: World) -> None:
     spec = kinds(world.hook.url)["discord"]
-    await world.apply(**spec, templates=BROKEN)
-    await world.apply(**spec, templates=TEMPLATES, generation=2)
+    await world.apply(spec, templates=BROKEN)
+    await world.apply(spec, templates=TEMPLATES, generation=2)
     assert world.ready()[:2] == ("True", "Configured")
     assert TITLE.replace("[", r"\[").replace("]", r"\]") in await world.told(payloads.payload())
 
@@ -132,7 +135,7 @@ async def test_once_they_are_mended_they_are_used(world: World) -> None:
 )
 async def test_programs_are_told_as_always(world: World, spec: dict[str, Any]) -> None:
     (kind,) = spec
-    await world.apply(**{kind: {"url": world.hook.url}}, templates=TEMPLATES)
+    await world.apply({kind: {"url": world.hook.url}}, templates=TEMPLATES)
     assert world.ready()[:2] == ("False", "InvalidTemplates")
     said = await world.told(payloads.payload())
     assert "1 run failed" in said
@@ -141,9 +144,7 @@ async def test_programs_are_told_as_always(world: World, spec: dict[str, Any]) -
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_a_program_says_is_text_in_a_template_too(world: World, kind: str) -> None:
-    await world.apply(
-        **kinds(world.hook.url)[kind], templates=TEMPLATES | {"title": "{{ output }}"}
-    )
+    await world.apply(kinds(world.hook.url)[kind], templates=TEMPLATES | {"title": "{{ output }}"})
     said = await world.told(payloads.payload(execution=payloads.failed(HOSTILE)))
     assert any("{{ 7 * 7 }}" in text.replace("\\", "") for text in said)
     if kind not in {"email", "pagerduty"}:  # they have no markup, but for the HTML of a mail
@@ -161,7 +162,7 @@ async def test_messages_of_the_cluster_and_of_several_alerts_are_told_by_them_to
     world: World,
 ) -> None:
     await world.apply(
-        **kinds(world.hook.url)["slack"],
+        kinds(world.hook.url)["slack"],
         templates=TEMPLATES | {"body": "{{ incidents | length }} {{ story }}"},
     )
     step = builders.step(kind=policies.Kind.MISSED_WIDELY, message="30 of 40 did not start")
@@ -177,7 +178,7 @@ async def test_messages_of_the_cluster_and_of_several_alerts_are_told_by_them_to
 
 
 async def test_a_digest_is_listed_as_always_by_templates_of_single_alerts(world: World) -> None:
-    await world.apply(**kinds(world.hook.url)["slack"], templates=TEMPLATES)
+    await world.apply(kinds(world.hook.url)["slack"], templates=TEMPLATES)
     late = payloads.payload(found=builders.finding(policies.Kind.LATE))
     said = await world.told(messages.together([payloads.payload(), late]))
     assert "🟠 [prod] 2 alerts: 2 warning" in said
@@ -187,7 +188,7 @@ async def test_a_digest_is_listed_as_always_by_templates_of_single_alerts(world:
 async def test_a_bots_first_message_is_edited_in_the_channels_words(world: World) -> None:
     workspace = slack.Slack(token=KEY)
     world.hook.otherwise = workspace.answer
-    await world.apply(**kinds(world.hook.url)["slack-bot"], templates=TEMPLATES)
+    await world.apply(kinds(world.hook.url)["slack-bot"], templates=TEMPLATES)
     story = payloads.Timeline()
     begun = await world.send(story.problem())
     await world.send(story.problem(timedelta(hours=7)), thread=begun.thread)
@@ -200,7 +201,7 @@ async def test_a_bots_first_message_is_edited_in_the_channels_words(world: World
 
 async def test_a_template_that_fails_with_a_message_shows_as_the_last_error(world: World) -> None:
     fragile = "{% if incident.reason == 'Odd' %}{{ odd }}{% endif %}mine"
-    await world.apply(**kinds(world.hook.url)["teams"], templates={"body": fragile})
+    await world.apply(kinds(world.hook.url)["teams"], templates={"body": fragile})
     assert world.ready()[0] == "True"
     said = await world.told(payloads.payload(found=builders.finding(reason="Odd")))
     assert "1 run failed" in said

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rollcall.core import errors, messages, policies
-from rollcall.notify import registry, samples, templating, wording
+from rollcall.notify import registry, samples, sandbox, templating, wording
 from rollcall.notify.email import messages as email
 from rollcall.notify.pagerduty import events
 from rollcall.notify.slack import messages as slack
@@ -147,6 +147,12 @@ def test_a_problem_of_the_cluster_is_told_by_the_same_template() -> None:
         "CRITICAL: cluster prod has many jobs that do not start",
         "2 jobs",
     )
+
+
+def test_the_page_names_all_that_a_template_has_and_may_do() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/templates.md").read_text()
+    for name in (*templating.OF_ONE, *sandbox.FILTERS):
+        assert f"`{name}`" in page, name
 
 
 # Broken templates.
