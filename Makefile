@@ -2,7 +2,6 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.NOTPARALLEL:
 
 BIN := .venv/bin
 # New whenever the pinned packages or our own metadata change.
@@ -39,6 +38,7 @@ demo-down: ## Remove the demo; only the cache stays
 test: check ## Everything: check, processes, the chart, and all cases on a real cluster
 	$(BIN)/pytest $(SLOW) $(PROPERTIES) -n 4
 	python3 hack/cluster up rollcall-test
+	bash hack/promtool.sh
 	$(BIN)/pytest tests/chart -n 2
 	python3 hack/cluster images rollcall-test
 	python3 hack/deploy.py rollcall-test
@@ -63,12 +63,19 @@ bench: $(VENV) ## Measure; ONLY=schedule takes one of the benchmarks
 check: $(VENV) ## Style, types, layers, unit and Postgres tests
 	bash hack/postgres.sh
 	bash hack/alertmanager.sh
+	$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync check-code check-postgres
+
+# The two halves of `check`: what computes, and what waits for Postgres and others.
+.PHONY: check-code check-postgres
+check-code: $(VENV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
 	$(BIN)/python hack/manifests.py --check
-	$(BIN)/pytest tests/unit tests/integration --ignore $(SLOW) --hypothesis-profile quick -n 3
+	$(BIN)/pytest tests/unit --hypothesis-profile quick
+check-postgres: $(VENV)
+	$(BIN)/pytest tests/integration --ignore $(SLOW) --hypothesis-profile quick -n 3
 
 .PHONY: fmt
 fmt: $(VENV) ## Put the code into its form and mend what can be mended

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import ROOT, machine
 
-NAMES = ("schedule", "detection", "store", "ingest", "alerts", "scale")
+NAMES = ("schedule", "detection", "sidecar", "store", "ingest", "alerts", "scale")
 RESULTS = ROOT / "build" / "bench"
 
 

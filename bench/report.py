@@ -81,6 +81,16 @@ class Spread:
     max_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much something took, in the unit that `what` names; `budget` is for the median."""
+
+    what: str
+    median: float
+    most: float
+    budget: str
+
+
 def detection(measured: Iterable[Spread]) -> str:
     """Lay out what `bench.detection` measured, beside the others, which count from the slot."""
     rows = [
@@ -97,6 +107,12 @@ def times(measured: Iterable[Times]) -> str:
         [one.what, f"{one.p50_ms:,.2f}", f"{one.p99_ms:,.2f}", one.budget_ms] for one in measured
     ]
     return table(head, rows)
+
+
+def amounts(measured: Iterable[Amount]) -> str:
+    """Lay out amounts beside their budgets."""
+    rows = [[one.what, f"{one.median:,.1f}", f"{one.most:,.1f}", one.budget] for one in measured]
+    return table(["", "median", "most", "budget"], rows)
 
 
 def scale(numbers: Iterable[Scale]) -> str:

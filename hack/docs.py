@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cluster_renderings
 import renderings
 
 from rollcall.core import executions, reasons, rule_specs, rules
@@ -115,6 +116,8 @@ PARTS = {
     "cluster rules": ("rules.md", cluster_rules_list),
     "steps": ("executions.md", figure),
     "messages": ("messages.md", renderings.page),
+    "templates": ("templates.md", renderings.templates),
+    "cluster messages": ("messages.md", cluster_renderings.page),
 }
 
 

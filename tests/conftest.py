@@ -1,5 +1,9 @@
 """What holds for all tests."""
 
+import gc
+from collections.abc import Generator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How fast the machine is, is no property of the product: speed is measured in benchmarks.
@@ -11,3 +15,13 @@ settings.register_profile("quick", settings.get_profile("usual"), max_examples=2
 # For a change of what such a test is about: `pytest --hypothesis-profile thorough tests/unit/core`.
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
 settings.load_profile("usual")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what is collected: it lives until the end."""
+    gc.disable()
+    result = yield
+    gc.enable()
+    gc.freeze()
+    return result

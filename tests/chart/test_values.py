@@ -57,6 +57,7 @@ OTHERWISE: Object = {
     "rules.missed_widely.critical": 30,
     "rules.missed_widely.minJobs": 20,
     "rules.cannot_pull.critical": 20,
+    "rules.cannot_deliver.critical": "10m",
     "alerts.cooldown": "1h",
     "alerts.recoveryThreshold": 2,
     "alerts.maintenance": [{"name": "sundays", "schedule": "0 2 * * 0", "duration": "4h"}],
@@ -87,6 +88,8 @@ OTHERWISE: Object = {
     "metrics.serviceMonitor.enabled": True,
     "metrics.serviceMonitor.interval": "1m",
     "metrics.serviceMonitor.labels": {"a": "b"},
+    "metrics.rules.enabled": True,
+    "metrics.rules.labels": {"a": "b"},
     "crds.install": False,
     "logLevel": "DEBUG",
     "podAnnotations": {"a": "b"},
@@ -101,6 +104,7 @@ BESIDES: dict[str, Object] = {
     "postgres.external.dsnSecret.key": charts.EXTERNAL,
     "metrics.serviceMonitor.interval": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "metrics.serviceMonitor.labels": {"metrics": {"serviceMonitor": {"enabled": True}}},
+    "metrics.rules.labels": {"metrics": {"rules": {"enabled": True}}},
 }
 TOGETHER = {"postgres.embedded.enabled", "postgres.external.dsnSecret.name"}
 

@@ -139,7 +139,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
             "counter": {
                 "warning": 1,
                 "counters": [
-                    {"name": "rows", "min": 0.5},
+                    {"name": "rows", "min": 0.5, "deviates": True},
                     {"name": "skipped", "maxPercentOf": {"counter": "rows", "percent": 5}},
                 ],
             },
@@ -226,7 +226,7 @@ async def test_all_that_rollcall_adds_is_accepted(server: Server) -> None:
         pytest.param(
             "rules",
             {"counter": {"counters": [{"name": "rows"}]}},
-            "write min or maxPercentOf",
+            "write min, maxPercentOf or deviates: true",
             id="counter-without-bound",
         ),
         pytest.param("retry", {"limit": 3}, 'unknown field "spec.retry"', id="unknown-field"),
@@ -367,6 +367,13 @@ async def test_jobs_are_found_by_what_they_say_of_suspension(
             },
             id="resend",
         ),
+        pytest.param(
+            {
+                "webhook": {"url": "https://a.example", "format": "teams"},
+                "templates": {"title": "[{{ cluster }}] {{ headline }}", "body": "{{ story }}\n"},
+            },
+            id="templates",
+        ),
     ],
 )
 async def test_a_channel_is_stored_as_written(server: Server, spec: Object) -> None:
@@ -473,6 +480,30 @@ async def test_a_channel_is_stored_as_written(server: Server, spec: Object) -> N
             },
             "write values for In and NotIn",
             id="selector-without-values",
+        ),
+        *(
+            pytest.param(
+                kind | {"templates": {"title": "x"}},
+                "write templates for what people read",
+                id=name,
+            )
+            for name, kind in {
+                "templates-for-a-program": {"webhook": {"url": "https://a.example"}},
+                "templates-for-an-alertmanager": {"alertmanager": {"url": "https://a.example"}},
+            }.items()
+        ),
+        pytest.param(
+            {"webhook": {"url": "https://a.example", "format": "slack"}, "templates": {}},
+            "write title, body or both",
+            id="no-template",
+        ),
+        pytest.param(
+            {
+                "webhook": {"url": "https://a.example", "format": "slack"},
+                "templates": {"body": "x" * 4097},
+            },
+            "may not be more than 4096",
+            id="long-template",
         ),
     ],
 )

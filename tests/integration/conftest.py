@@ -66,19 +66,42 @@ async def store(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[engin
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def new_data(server: postgres.Server) -> Path:
+    """Make once what a server begins with; it goes with the one that all workers share."""
+    made = server.directory / "new"
+    with postgres.locked(server.directory / "making new"):
+        if not made.exists():
+            postgres.make_data(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def migrated_data(server: postgres.Server, new_data: Path) -> Path:
+    """Make once what a server of the newest schema begins with."""
+    made = server.directory / "migrated"
+    with postgres.locked(server.directory / "making migrated"):
+        if not made.exists():
+            with postgres.own_server(data=new_data) as first:
+                asyncio.run(upgrade.upgrade(first.dsn()))
+                first.stop()
+                first.data.rename(made)
+    return made
+
+
 @pytest.fixture
-def own_server() -> Iterator[postgres.Server]:
+def own_server(request: pytest.FixtureRequest) -> Iterator[postgres.Server]:
     """Run a server for tests that stop it or freeze it; it listens on loopback too."""
+    begins = "migrated_data" if "own_store" in request.fixturenames else "new_data"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with postgres.own_server(port=port) as server:
+    with postgres.own_server(port=port, data=request.getfixturevalue(begins)) as server:
         yield server
 
 
 @pytest.fixture
 async def own_store(own_server: postgres.Server) -> AsyncIterator[engine.Database]:
-    """Open a store on such a server."""
-    await upgrade.upgrade(own_server.dsn())
+    """Open a store on such a server, which has the schema."""
     database = engine.Database(own_server.tcp_dsn(), application_name="tests")
     yield database
     await database.close()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from typing_extensions import override  # typing has it from 3.12 on
 
@@ -36,6 +37,7 @@ class Receiver:
     clock: Callable[[], datetime]
     arrived: list[Arrival] = field(default_factory=list)
     tried: list[datetime] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)  # of what arrived
 
     def __post_init__(self) -> None:
         self.url = self.hook.url
@@ -55,6 +57,7 @@ class Receiver:
             now = self.clock()
             self.tried.append(now)
             if is_taken:
+                self.bodies.append(json.loads(request.body))
                 self.arrived.append(_arrival(now, self.name, request))
             return answer
 

@@ -26,7 +26,10 @@ EVERYTHING: Object = {
     "sidecar": {"pullSecrets": ["a", "b"]},
     "postgres": {"embedded": {"settings": {"shared_buffers": "32MB", "max_connections": 90}}},
     "networkPolicy": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"m": "n"}}}]},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "rules": {"enabled": True, "labels": {"release": "prometheus"}},
+    },
     "podAnnotations": {"example.com/note": "1"},
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "infra", "operator": "Exists"}],
@@ -107,8 +110,8 @@ class Helm:
     ) -> Release:
         """Render for a cluster of this version."""
         text = self.run("template", name, "--kube-version", kubernetes, values=values, chart=chart)
-        found = tuple(body for body in yaml.safe_load_all(text) if body)
-        return Release(objects=found)
+        bodies = yaml.load_all(text, yaml.CSafeLoader)  # ten times as fast as the one in Python
+        return Release(objects=tuple(body for body in bodies if body))
 
     def _environment(self) -> dict[str, str]:
         homes = {f"HELM_{kind}_HOME": str(self.home) for kind in ("CACHE", "CONFIG", "DATA")}

@@ -16,7 +16,7 @@ OPEN = "x-kubernetes-preserve-unknown-fields"
 
 def load(plural: str) -> Object:
     """Read a definition; YAML anchors are resolved."""
-    body: Object = yaml.safe_load((FOLDER / f"{plural}.yaml").read_text())
+    body: Object = yaml.load((FOLDER / f"{plural}.yaml").read_text(), yaml.CSafeLoader)
     return body
 
 

@@ -3,12 +3,16 @@
 import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rollcall.core import pacing
 from rollcall.notify import http, registry
 from rollcall.services import deliver, dispatch, ports
 from rollcall.store import engine
 from support import receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHANNEL = "team"
 
@@ -20,6 +24,7 @@ class Senders:
         make = registry.factories(client, now)["webhook"]
         self.channels = {name: make({"url": url}) for name, url in urls.items()}
         self.reports: list[tuple[str, ports.Delivery]] = []
+        self.hear: Callable[[str, ports.Delivery, datetime], None] = _nothing
 
     async def sender(self, channel: str) -> ports.Sender | None:
         return self.channels.get(channel)
@@ -27,6 +32,11 @@ class Senders:
     def report(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
         assert at.tzinfo
         self.reports.append((channel, delivery))
+        self.hear(channel, delivery, at)
+
+
+def _nothing(_channel: str, _delivery: ports.Delivery, _at: datetime) -> None:
+    """Keep nothing of a report."""
 
 
 def unpaced(sift: dispatch.Sift, *, cluster: str) -> dispatch.Dispatch:

@@ -26,6 +26,7 @@ class Row:
     status: str = "pending"  # pending, delivered, dead
     error: str | None = None
     thread: Mapping[str, Any] | None = None
+    is_loss: bool = False
 
 
 class MemoryStore:
@@ -135,7 +136,7 @@ class _Outbox:
                 row.status = "delivered"
                 row.thread = outcome.thread
             elif outcome.retry_at is None:
-                row.status = "dead"
+                row.status, row.is_loss = "dead", outcome.is_loss
             else:
                 row.next_at = outcome.retry_at
 

@@ -51,14 +51,17 @@ class Server:
     settings: Mapping[str, str] = field(default_factory=dict)  # beside or instead of ours
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def create(self) -> None:
-        _run("initdb", "-D", self._data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "-N")
+    def create(self, like: Path | None = None) -> None:
+        if like:
+            _run("cp", "-a", like, self.data)
+        else:
+            make_data(self.data)
 
     def start(self) -> None:
         chosen = {**_SETTINGS, **self.settings}
         settings = [f"-c{name}={value}" for name, value in chosen.items()]
         listen = "127.0.0.1" if self.port else ""
-        command = [program("postgres"), "-D", str(self._data), "-k", str(self.directory)]
+        command = [program("postgres"), "-D", str(self.data), "-k", str(self.directory)]
         command += [f"-clisten_addresses={listen}", f"-p{self._port}", *settings]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -107,7 +110,7 @@ class Server:
         return self.port or 5432  # also part of the socket's name
 
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
         return self.directory / "data"
 
     def _await_start(self, deadline: float) -> None:
@@ -125,17 +128,25 @@ class Server:
 
 @contextlib.contextmanager
 def own_server(
-    *, port: int | None = None, settings: Mapping[str, str] | None = None
+    *,
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    data: Path | None = None,
 ) -> Iterator[Server]:
-    """Run a server for this caller alone."""
+    """Run a server for this caller alone, on a copy of `data` if that is given."""
     with _directory() as directory:
         server = Server(directory=directory, port=port, settings=settings or {})
-        server.create()
+        server.create(like=data)
         try:
             server.start()
             yield server
         finally:
             server.stop()
+
+
+def make_data(folder: Path) -> None:
+    """Make what a new server begins with; that costs ten times what copying it does."""
+    _run("initdb", "-D", folder, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "-N")
 
 
 @contextlib.contextmanager

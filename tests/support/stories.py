@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from rollcall.core import blindness, errors, executions, incidents, policies, silences, slots
+from rollcall.core import (
+    blindness,
+    errors,
+    executions,
+    incidents,
+    policies,
+    silences,
+    slots,
+    undelivered,
+)
 from rollcall.core.executions import Status
 from rollcall.services import evaluate, observe, ports, quiet
 from rollcall.store import engine
@@ -90,6 +99,7 @@ class Channels:
     labels: Mapping[str, str] = field(default_factory=dict)
     # Only jobs that name them use these, with the severities that they take.
     besides: Mapping[str, Collection[policies.Severity]] = field(default_factory=dict)
+    unready: dict[str, undelivered.Unready] = field(default_factory=dict)
 
     def channels_for(
         self,
@@ -111,6 +121,9 @@ class Channels:
         self, *, kind: policies.Kind, severity: policies.Severity
     ) -> Sequence[str]:
         return self.channels_for(kind=kind, severity=severity, wanted=None)
+
+    def readiness(self) -> Mapping[str, undelivered.Unready | None]:
+        return {one: self.unready.get(one) for one in self.all}
 
     def labels_of(self, *_: object) -> Mapping[str, str]:
         return self.labels

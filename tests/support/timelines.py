@@ -14,9 +14,9 @@ from typing import Any, ParamSpec
 import sqlalchemy as sa
 from typing_extensions import override  # typing has it from 3.12 on
 
-from rollcall.core import policies
+from rollcall.core import policies, undelivered
 from rollcall.notify import http
-from rollcall.services import deliver, sight, sweep
+from rollcall.services import deliver, ports, sight, sweep, wide, wide_looks
 from support import builders, delivering, happenings, receiver, stories
 from support.audience import Arrival, Receiver
 from support.happenings import ONLY_FAILING, Policy, time
@@ -25,6 +25,7 @@ from support.stories import HOURLY, SECOND, Story
 P = ParamSpec("P")
 
 LOOK_EVERY = 14 * SECOND  # at the cluster; just often enough to see it
+LOOK_WIDELY_EVERY = 60 * SECOND  # at the cluster as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,8 @@ class Timeline(happenings.Happenings):
         self._numbers = count()
         self.is_up = self.is_delivering = True
         self._eyes: sight.Sight | None = None
-        self.sweep = sweep.Sweep(
-            store=story.store,
-            evaluator=story.evaluator,
-            beyond=stories.Nobody(),
-            cluster=builders.CLUSTER,
-            is_clear=self._is_clear,
-            clock=story.clock,
-        )
+        self._looks_widely = False
+        self.sweep = self._sweep(stories.Nobody())
 
     def tells(
         self, name: str, hook: receiver.Receiver, *, only: Sequence[policies.Severity] = ()
@@ -82,6 +77,7 @@ class Timeline(happenings.Happenings):
         self.senders = delivering.Senders(
             self._client, **{one.name: one.url for one in self._receivers.values()}
         )
+        self.senders.hear = self._keep_ready
         self.deliver = deliver.Deliver(
             store=self.story.store,
             senders=self.senders,
@@ -119,6 +115,25 @@ class Timeline(happenings.Happenings):
     def looks_with(self, eyes: sight.Sight) -> None:
         """Let only that be judged which is seen with these eyes."""
         self._eyes = eyes
+
+    def looks_widely(self) -> None:
+        """Look at the cluster as a whole too, and at its channels."""
+        self._looks_widely = True
+        self.sweep = self._sweep(
+            wide.Wide(
+                store=self.story.store,
+                looks=wide_looks.Looks(
+                    directory=self.story.channels,
+                    quiet=self.story.quiet,
+                    cluster=builders.CLUSTER,
+                    defaults=policies.defaults(),
+                ),
+                eyes=self,
+                cluster=builders.CLUSTER,
+                clock=self.story.clock,
+                wake=lambda: None,
+            )
+        )
 
     def hears_reports(self, begin: str, end: str) -> None:
         """Let an api process keep reports all that time, and say so each ten seconds."""
@@ -204,8 +219,32 @@ class Timeline(happenings.Happenings):
                 pass
             await self.deliver.idle()
 
-    def _is_clear(self) -> bool:
+    def is_clear(self) -> bool:
+        """Whether the cluster is seen."""
         return self._eyes is None or self._eyes.is_clear()
+
+    def why_blind(self) -> str | None:
+        """Say why not, if it is known."""
+        return self._eyes.why_blind() if self._eyes else None
+
+    def _sweep(self, beyond: sweep.Beyond) -> sweep.Sweep:
+        return sweep.Sweep(
+            store=self.story.store,
+            evaluator=self.story.evaluator,
+            beyond=beyond,
+            cluster=builders.CLUSTER,
+            is_clear=self.is_clear,
+            clock=self.story.clock,
+        )
+
+    def _keep_ready(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
+        """Keep of a channel what its status would say."""
+        if delivery.delivered:
+            self.story.channels.unready.pop(channel, None)
+        elif delivery.permanent and channel not in self.story.channels.unready:
+            self.story.channels.unready[channel] = undelivered.Unready(
+                since=at, why=delivery.error or "refused"
+            )
 
     async def _due(self) -> datetime | None:
         if not self.is_up:
@@ -213,6 +252,9 @@ class Timeline(happenings.Happenings):
         query = _DUE if self.is_delivering else _DUE_LOOK
         async with self.story.store.transaction() as unit:
             due: datetime | None = (await unit.connection.execute(query)).scalar_one()
+        if self._looks_widely:
+            look = self.story.clock() + LOOK_WIDELY_EVERY
+            due = min(due or look, look)
         if self._eyes is None:
             return due
         look = self.story.clock() + LOOK_EVERY

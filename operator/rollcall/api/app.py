@@ -6,12 +6,11 @@ Invariants:
 - Every other answer is a problem (RFC 9457), and 503 always says when to come back.
 """
 
-import asyncio
 import logging
 import time
 from http import HTTPStatus
 
-from rollcall.api import answers, asgi, problems, reports
+from rollcall.api import answers, asgi, deadlines, problems, reports
 from rollcall.core import errors
 from rollcall.services import ingest as ingesting
 from rollcall.services import limits, reporters
@@ -65,6 +64,8 @@ def _nowhere(path: str) -> problems.Problem:
 class _Reports:
     def __init__(self, ingest: ingesting.Ingest) -> None:
         self._ingest = ingest
+        self._reading = deadlines.Deadlines(READ_WITHIN)
+        self._answering = deadlines.Deadlines(ANSWER_WITHIN)
         self._unkept = 0
         self._complained_at = -COMPLAIN_EACH
 
@@ -80,13 +81,26 @@ class _Reports:
 
     async def _take(self, scope: asgi.Scope, receive: asgi.Receive) -> bytes:
         token = _bearer(scope)
-        report = reports.read(await _body(scope, receive))
+        report = reports.read(await self._body(scope, receive))
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            with self._answering.one():
                 answer = await self._ingest.report(token, report.told, wants_run=report.wants_run)
         except Exception as error:
             raise self._problem(error) from error
         return answers.write(report, answer)
+
+    async def _body(self, scope: asgi.Scope, receive: asgi.Receive) -> bytes:
+        try:
+            with self._reading.one():
+                return await asgi.body(scope, receive, largest=LARGEST_BODY)
+        except TimeoutError as error:
+            raise problems.Problem(
+                HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {READ_WITHIN:.0f} s"
+            ) from error
+        except asgi.TooLarge as error:
+            raise _too_large() from error
+        except asgi.Disconnected as error:
+            raise problems.Problem(HTTPStatus.BAD_REQUEST, "the body is incomplete") from error
 
     def _problem(self, error: Exception) -> problems.Problem:
         """Translate why a report was not taken; what nobody expected stands in the log."""
@@ -117,20 +131,6 @@ def _bearer(scope: asgi.Scope) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise _unauthorized("send the pod's token: Authorization: Bearer <token>")
     return token.strip()
-
-
-async def _body(scope: asgi.Scope, receive: asgi.Receive) -> bytes:
-    try:
-        async with asyncio.timeout(READ_WITHIN):
-            return await asgi.body(scope, receive, largest=LARGEST_BODY)
-    except TimeoutError as error:
-        raise problems.Problem(
-            HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {READ_WITHIN:.0f} s"
-        ) from error
-    except asgi.TooLarge as error:
-        raise _too_large() from error
-    except asgi.Disconnected as error:
-        raise problems.Problem(HTTPStatus.BAD_REQUEST, "the body is incomplete") from error
 
 
 def _too_large() -> problems.Problem:

@@ -30,8 +30,9 @@ class Response:
         headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", self.media_type.encode()),
-            *((name.lower().encode(), value.encode()) for name, value in self.headers.items()),
         ]
+        for name, value in self.headers.items():
+            headers.append((name.lower().encode(), value.encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -46,8 +47,13 @@ class TooLarge(Exception):
 
 def header(scope: Scope, name: bytes) -> str:
     """Return a header that comes once, "" if it is absent or comes again."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return values[0].decode("latin-1") if len(values) == 1 else ""
+    found: bytes | None = None
+    for key, value in scope["headers"]:
+        if key == name:
+            if found is not None:
+                return ""
+            found = value
+    return found.decode("latin-1") if found else ""
 
 
 async def body(scope: Scope, receive: Receive, *, largest: int) -> bytes:

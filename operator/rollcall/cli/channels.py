@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, settings: config.Settings) -> None:
     answer = f", it answered {status}" if status else ""
     lines = [f"AlertChannel {options.name} works: the message was taken{answer}"]
     if delivery.error:
-        lines.append(f"but not by all: {delivery.error}")
+        lines.append(f"with an error: {delivery.error}")
     output.show(map(output.printable, lines))
 
 
@@ -52,7 +52,7 @@ async def _test(name: str, settings: config.Settings) -> ports.Delivery:
         sender = await known.sender(name)
         if sender is None:
             raise errors.NotFound(f"AlertChannel {name} does not exist")
-        return await trial.send(
+        delivery = await trial.send(
             sender,
             channel=name,
             cluster=settings.cluster,
@@ -61,3 +61,7 @@ async def _test(name: str, settings: config.Settings) -> ports.Delivery:
             now=clock.now(),
             stays=name in known.of_kinds(registry.STAYS),
         )
+        broken = known.problem(name)
+        if broken:
+            raise errors.InvalidSpec(broken.reason, f"the message was taken, but {broken}")
+        return delivery

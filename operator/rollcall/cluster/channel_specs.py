@@ -34,6 +34,7 @@ class Spec:
     settings: Mapping[str, str | SecretKey]
     route: routing.Channel
     pace: pacing.Pace
+    templates: Mapping[str, str]  # of title and body, those that are written
 
 
 def read(body: Mapping[str, Any], kinds: frozenset[str]) -> Spec:
@@ -52,6 +53,7 @@ def read(body: Mapping[str, Any], kinds: frozenset[str]) -> Spec:
         settings=_settings(kind, spec[kind] or {}),
         route=_route(body["metadata"]["name"], spec),
         pace=pacing.read(kind, spec),
+        templates={name: str(text) for name, text in (spec.get("templates") or {}).items()},
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollcall.cluster import channel_specs
-from rollcall.core import errors
+from rollcall.core import errors, undelivered
 from rollcall.services import deliver, ports
 
 REFUSED = "DeliveryRefused"
@@ -71,6 +71,18 @@ def ready(
     if tally.refused:
         return Ready(status=False, reason=REFUSED, message=tally.refused)
     return Ready(status=True, reason="Configured", message="settings and Secrets are readable")
+
+
+def unready(
+    ready: Ready | None, before: Mapping[str, Any], now: datetime
+) -> undelivered.Unready | None:
+    """Say what keeps the channel from being ready; `ready` is None before it was checked."""
+    said = _condition(before)
+    is_known = said.get("status") == "False"
+    if ready.status if ready else not is_known:
+        return None
+    since = datetime.fromisoformat(said["lastTransitionTime"]) if is_known else now
+    return undelivered.Unready(since=since, why=ready.message if ready else said["message"])
 
 
 def write(

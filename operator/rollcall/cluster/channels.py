@@ -2,7 +2,7 @@
 
 - Bodies come from a watch, which may lag: a channel that is asked for and not known is read.
 - A channel whose Secret is missing keeps its place in the routing. What is written for it waits,
-  and is sent when the Secret appears.
+  and is sent when the Secret appears. One whose templates are broken has the built-in words.
 - `Ready` follows from the spec, the Secrets and the receiver's last word; only we write it.
 """
 
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rollcall.cluster import channel_secrets, channel_specs, channel_status, client
-from rollcall.core import errors, pacing, policies, routing
+from rollcall.core import errors, pacing, policies, routing, undelivered
 from rollcall.services import deliver, ports
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ AFTER_FAILED_WRITE = timedelta(seconds=30)
 RECHECK_BROKEN = timedelta(seconds=30)
 RECHECK_READY = timedelta(minutes=5)  # a Secret may be deleted while nothing is to be sent
 
-Factory = Callable[[Mapping[str, str]], ports.Sender]
+Factory = Callable[[Mapping[str, str], Mapping[str, str]], ports.Sender]  # settings, templates
 
 
 class Api(channel_secrets.Reader, Protocol):
@@ -153,6 +153,16 @@ class Channels:
         """Return the names of the channels that are told of what is true of all jobs."""
         return routing.select_all(self._routes(), kind=kind, severity=severity)
 
+    def readiness(self) -> Mapping[str, undelivered.Unready | None]:
+        """Return what keeps each channel that is not suspended from being ready, if anything."""
+        return {
+            known.name: channel_status.unready(
+                self._ready(known) if known.checked else None, known.written, self._clock()
+            )
+            for known in self._known.values()
+            if not (known.spec and known.spec.route.suspended)
+        }
+
     def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return a job's labels; none for one that was not seen yet."""
         return self._jobs.get((namespace, name), {})
@@ -192,6 +202,11 @@ class Channels:
         if known.spec and known.spec.route.suspended:
             raise errors.InvalidSpec(deliver.SUSPENDED, f"AlertChannel {channel} is suspended")
         return await self._build(known)
+
+    def problem(self, channel: str) -> errors.InvalidSpec | None:
+        """Return what a person must mend, as far as it was looked at."""
+        known = self._known.get(channel)
+        return known.problem if known else None
 
     def report(self, channel: str, delivery: ports.Delivery, at: datetime) -> None:
         """Keep the outcome for the channel's status."""
@@ -238,15 +253,27 @@ class Channels:
             raise errors.InvalidSpec(problem.reason, str(problem))
         try:
             config = await self._secrets.resolve(known.spec.settings)
-            sender = self._factories[known.spec.kind](config)
+            sender, wordless = self._make(known.spec, config)
         except errors.InvalidSpec as error:
             self._checked(known, error)
             raise
         if known.config is not None and config != known.config:
             known.tally.refused = None  # that was said about another secret
         known.config = config
-        self._checked(known, None)
+        self._checked(known, wordless)
         return sender
+
+    def _make(
+        self, spec: channel_specs.Spec, config: Mapping[str, str]
+    ) -> tuple[ports.Sender, errors.InvalidSpec | None]:
+        """Build the sender, and say why not with its templates."""
+        make = self._factories[spec.kind]
+        try:
+            return make(config, spec.templates), None
+        except errors.InvalidSpec as error:
+            if error.reason != ports.INVALID_TEMPLATES:
+                raise
+            return make(config, {}), error
 
     def _checked(self, known: _Known, problem: errors.InvalidSpec | None) -> None:
         known.problem = problem.with_traceback(None) if problem else None
@@ -259,7 +286,7 @@ class Channels:
         status = channel_status.write(
             known.tally,
             generation=known.generation,
-            ready=channel_status.ready(known.spec, known.problem, known.tally),
+            ready=self._ready(known),
             before=known.written,
             now=self._clock(),
         )
@@ -278,6 +305,9 @@ class Channels:
                 extra={"channel": known.name, "error": str(error)},
             )
         known.write_at = self._monotonic() + wait.total_seconds()
+
+    def _ready(self, known: _Known) -> channel_status.Ready:
+        return channel_status.ready(known.spec, known.problem, known.tally)
 
     async def _fetch(self, name: str) -> _Known | None:
         try:

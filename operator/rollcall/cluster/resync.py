@@ -77,12 +77,14 @@ class Resync:
         self._corrected = corrected
         self._sleep = sleep
         self._is_first = True
+        self.recalled = asyncio.Event()  # whether the reconciler knows the rows of the store
 
     async def run_once(self) -> None:
         """List everything once and correct what differs. Raises errors.Unavailable."""
         rows, open_jobs = await self._rows()
-        if self._is_first:
+        if not self.recalled.is_set():  # later it knows better
             self._reconciler.remember(rows)
+            self.recalled.set()
         open_jobs |= set(self._inbox.known())
         known = {kind: self._intake.seen.uids(kind) for kind in Kind}
         listed: dict[Kind, set[str]] = {kind: set() for kind in Kind}

@@ -48,11 +48,11 @@ class Tokens:
 
         Raises errors.ClusterUnavailable if the API server does not answer and the token is new.
         """
-        if len(token) > LARGEST or not _JWT.fullmatch(token):
+        if len(token) > LARGEST:
             return None
         key = hashlib.sha256(token.encode()).digest()
         caller = self._good.get(key, within=FRESH)
-        if caller or self._bad.get(key):
+        if caller or self._bad.get(key) or not _JWT.fullmatch(token):
             return caller
         try:
             caller = await self._ask(token)

@@ -18,7 +18,7 @@ class Reported:
 
     `moved_at` is when its numbers last changed, None if it never told any; `heard_at` is the newest
     heartbeat of its pods; `errors` are those whose type counts; `counters` is None if it reported
-    nothing at all.
+    nothing at all, and `before` what they were in the successes before it, where that is asked for.
     """
 
     moved_at: datetime | None = None
@@ -26,6 +26,7 @@ class Reported:
     errors: int = 0
     dead_letters: int = 0
     counters: Counters | None = None
+    before: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,16 @@ from rollcall.core import executions, incidents, policies, reasons
 
 MOST_RUNS = 10
 NOTHING = "Nothing."  # the advice of reasons that need none
+# Of what is about no run, where the list of reasons says nothing or speaks of runs.
+_OF_CLUSTER: Mapping[policies.Kind, str] = {
+    policies.Kind.BLIND: (
+        "Find out why the API server does not answer the operator, or Rollcall's own database."
+    ),
+    policies.Kind.CANNOT_DELIVER: (
+        "Mend the Secret or the settings that the status of the AlertChannel names, and try it."
+        " What was given up is not sent again: look at what is open."
+    ),
+}
 
 
 def last_runs(recent: Sequence[executions.Execution]) -> list[Mapping[str, Any]]:
@@ -18,6 +28,8 @@ def advice(incident: incidents.Incident, execution: executions.Execution | None)
     """Say what to do about the reason of an open incident, where the list of reasons knows."""
     if not incident.is_open:
         return None
+    if incident.kind in _OF_CLUSTER:
+        return _OF_CLUSTER[incident.kind]
     # Of what is wrong with many jobs, the reason that most of them have.
     most = incident.evidence.get("mostly")
     for reason in (incident.reason, execution.reason if execution else None, most):
@@ -33,6 +45,12 @@ def commands_of_cluster(incident: incidents.Incident) -> list[str]:
         return []
     if incident.kind is policies.Kind.BLIND:
         return ["kubectl get --raw '/readyz?verbose'"]
+    if incident.channel:
+        return [
+            f"kubectl describe alertchannel {incident.channel}",
+            f"rollcall channel test {incident.channel}",
+            f"rollcall alerts show {incident.id}",
+        ]
     return ["kubectl get trackedcronjobs -A", f"rollcall alerts show {incident.id}"]
 
 

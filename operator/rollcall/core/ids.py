@@ -23,6 +23,11 @@ def cluster_id(*, cluster: str) -> UUID:
     return _uuid8(hashlib.sha256(f"cluster\0{cluster}".encode()).digest())
 
 
+def channel_id(*, cluster: str, channel: str) -> UUID:
+    """Identify a channel of this cluster, for what is wrong with it."""
+    return _uuid8(hashlib.sha256(f"channel\0{cluster}\0{channel}".encode()).digest())
+
+
 def scheduled_execution_id(*, cronjob_id: UUID, slot_at: datetime) -> UUID:
     """Identify what became of one slot, whether or not a Job exists for it."""
     return _timed(slot_at, f"slot\0{cronjob_id}\0{_milliseconds(slot_at)}")
@@ -34,7 +39,7 @@ def job_execution_id(*, job_uid: str, slot_at: datetime) -> UUID:
 
 
 def incident_id(*, of: UUID, kind: str, opened_at: datetime) -> UUID:
-    """Identify an incident of a job or cluster.
+    """Identify an incident of a job, cluster or channel.
 
     The time makes the next incident of the same kind another one.
     """

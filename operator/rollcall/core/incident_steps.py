@@ -38,6 +38,7 @@ def decide(
     *,
     cronjob_id: UUID | None,
     cluster: str | None = None,
+    channel: str | None = None,
     inhibited_by: policies.Kind | None,
     silenced_by: str | None = None,
     alerts: policies.Alerts,
@@ -47,12 +48,12 @@ def decide(
 ) -> Step | None:
     """Return the step from the open incident (None: there is none) under today's finding.
 
-    It is about a job, or about a cluster as a whole.
+    It is about a job, or about a cluster as a whole or one of its channels.
     A dismissed one counts as none, but for a finding that is no more than what was dismissed. One
     that is not over although nothing is found goes on as it was found last. `told_before` is when
     the last one of its kind ended of which anybody was told.
     """
-    quiet, about = _Quiet(inhibited_by, silenced_by), _About(cronjob_id, cluster)
+    quiet, about = _Quiet(inhibited_by, silenced_by), _About(cronjob_id, cluster, channel)
     if incident is None:
         flapping = told_before is not None and now - told_before < FLAPS_WITHIN
         return _open(finding, about, quiet, alerts, now, flapping=flapping) if finding else None
@@ -88,13 +89,16 @@ class _Quiet(NamedTuple):
 
 
 class _About(NamedTuple):
-    """Whose problem it is: exactly one of the two."""
+    """Whose problem it is: a job's, or a cluster's or one of its channels'."""
 
     cronjob_id: UUID | None
     cluster: str | None
+    channel: str | None
 
     @property
     def id(self) -> UUID:
+        if self.channel:
+            return ids.channel_id(cluster=self.cluster or "", channel=self.channel)
         return self.cronjob_id or ids.cluster_id(cluster=self.cluster or "")
 
 
@@ -128,6 +132,7 @@ def _open(
         id=ids.incident_id(of=about.id, kind=finding.kind, opened_at=now),
         cronjob_id=about.cronjob_id,
         cluster=about.cluster,
+        channel=about.channel,
         kind=finding.kind,
         severity=finding.severity,
         reason=finding.reason,

@@ -1,7 +1,7 @@
 """A finding that is kept from opened to resolved, and the steps in between.
 
 At most one incident per (job, kind), or per (cluster, kind) for the kinds that are about a cluster
-as a whole, is open; it changes severity, it is not opened twice.
+as a whole, or per channel of it, is open; it changes severity, it is not opened twice.
 TRANSITIONS is the whole state machine. `incident_steps` decides the steps, `acts` are those that
 people take.
 """
@@ -63,12 +63,14 @@ class Resolution:
 class Incident:
     """One problem of one job, or of a cluster. `version` counts its steps and makes each one's key.
 
-    Exactly one of `cronjob_id` and `cluster` is set, the latter for the kinds of a cluster.
+    Exactly one of `cronjob_id` and `cluster` is set, the latter for the kinds of a cluster. Of one
+    that is about one of its channels, `channel` is that.
     """
 
     id: UUID
     cronjob_id: UUID | None = None
     cluster: str | None = None
+    channel: str | None = None
     kind: policies.Kind
     severity: policies.Severity
     reason: str
@@ -78,7 +80,8 @@ class Incident:
     opened_at: datetime
     resolved_at: datetime | None = None
     announced_at: datetime | None = None  # first told
-    notified_at: datetime | None = None  # last told
+    # Last told. None of one that was announced: it is not sure that anybody heard.
+    notified_at: datetime | None = None
     suppressed: int = 0  # occurrences since then
     reasons: tuple[str, ...] = ()  # all natures of it that were told
     inhibited_by: policies.Kind | None = None

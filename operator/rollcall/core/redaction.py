@@ -35,5 +35,6 @@ def redacted(text: str, longest: int | None = None) -> str:
     Doing it twice changes nothing.
     """
     for pattern in _PATTERNS:
-        text = pattern.sub(rf"\g<1>{HIDDEN}", text)
+        if pattern.search(text):  # to replace nothing takes thrice as long
+            text = pattern.sub(rf"\g<1>{HIDDEN}", text)
     return text[:longest]

@@ -110,11 +110,13 @@ def counter(facts: Facts) -> Check:
 
     Of a run that reported nothing at all nobody knows: the condition `Reporting` tells it.
     """
-    run = counted(facts.recent)
-    told = _told(facts, run).counters if run else None
-    if run is None or told is None:
+    run = next(iter(counted(facts.recent)), None)
+    told = _told(facts, run) if run else _NONE
+    if run is None or told.counters is None:
         return NOTHING
-    complaints = counters.complaints(facts.policy.rules[Kind.COUNTER].bounds, told)
+    bounds = facts.policy.rules[Kind.COUNTER].bounds
+    complaints = counters.complaints(bounds, told.counters, told.before)
+    far = counters.deviations(bounds, told.counters, told.before)
     return findings.by_count(
         facts,
         Kind.COUNTER,
@@ -122,21 +124,17 @@ def counter(facts: Facts) -> Check:
         since=run.ended_at or run.slot_at,
         reason="CounterOutOfBounds",
         message=f"{run.job_name} succeeded, and {'; '.join(complaints)}",
-        evidence={"jobName": run.job_name, "counters": dict(told)},
+        evidence={"jobName": run.job_name, "counters": dict(told.counters)}
+        | ({"deviations": far} if far else {}),
         execution_id=run.id,
     )
 
 
-def counted(recent: Sequence[Execution]) -> Execution | None:
-    """Return the run whose counters are looked at: the newest of a slot that succeeded."""
-    return next(
-        (
-            run
-            for run in recent
-            if run.status is Status.SUCCEEDED and run.trigger is Trigger.SCHEDULE
-        ),
-        None,
-    )
+def counted(recent: Sequence[Execution]) -> list[Execution]:
+    """Return the runs of slots that succeeded: counters of the newest are looked at."""
+    return [
+        run for run in recent if run.status is Status.SUCCEEDED and run.trigger is Trigger.SCHEDULE
+    ]
 
 
 def news(recent: Sequence[Execution]) -> list[Execution]:

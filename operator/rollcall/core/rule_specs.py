@@ -43,10 +43,11 @@ class Kind(StrEnum):
     BLIND = "blind"
     MISSED_WIDELY = "missed_widely"
     CANNOT_PULL = "cannot_pull"
+    CANNOT_DELIVER = "cannot_deliver"
 
 
 # About a cluster as a whole, not about one of its jobs.
-OF_CLUSTER = frozenset({Kind.BLIND, Kind.MISSED_WIDELY, Kind.CANNOT_PULL})
+OF_CLUSTER = frozenset({Kind.BLIND, Kind.MISSED_WIDELY, Kind.CANNOT_PULL, Kind.CANNOT_DELIVER})
 
 
 class Auto(Enum):
@@ -99,6 +100,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "blind": {"critical": "2m"},
     "missed_widely": {"critical": 20, "minJobs": 10},
     "cannot_pull": {"critical": 10},
+    "cannot_deliver": {"critical": "5m"},
 }
 
 

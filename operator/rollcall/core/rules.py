@@ -110,7 +110,9 @@ RULES: Mapping[Kind, Rule] = {
     Kind.COUNTER: Rule(
         find=report_rules.counter,
         holds="so many of the `counters` of the newest run of a slot that succeeded are below"
-        " `min`, above `maxPercentOf` another, or absent",
+        " `min`, above `maxPercentOf` another, absent, or, where it `deviates`, further from the"
+        " median of at least 20 successes before it than 5 (normalised) median deviations and half"
+        " of it",
         over="a later run that succeeds is within, or is not heard",
     ),
     Kind.SUSPENDED: Rule(
@@ -133,7 +135,7 @@ INHIBITED_BY: Mapping[Kind, frozenset[Kind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRule:
-    """A line in docs/reference/rules.md about a cluster as a whole; `wide` and `unseen` find it."""
+    """A line in docs/reference/rules.md about a cluster as a whole; `wide` and others find it."""
 
     holds: str
     over: str
@@ -157,6 +159,12 @@ OF_CLUSTER: Mapping[Kind, ClusterRule] = {
         holds="so many jobs cannot start for images of one registry",
         over="fewer than half as many remain",
         explains="`late` and `cannot_start` for an image of that registry",
+    ),
+    Kind.CANNOT_DELIVER: ClusterRule(
+        holds="an AlertChannel is not ready for so long; one that gave up a message reaches the"
+        " lowest threshold at once",
+        over="it is ready and has given up none for ten minutes, or is deleted or suspended",
+        explains="nothing",
     ),
 }
 

@@ -1,23 +1,18 @@
 """The rules about runs: whether they fail, and how long they take."""
 
 import operator
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rollcall.core import durations, findings, rule_specs, streaks, words
+from rollcall.core import baselines, durations, findings, rule_specs, streaks, words
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts, Finding
 from rollcall.core.policies import Kind, Severity
 
 SHORTEST_OVERRUN = timedelta(hours=2)
 RUNS_FOR_A_TYPICAL_DURATION = 5
-# A run is slow if it took longer than the median of those before it by all of these. 1.4826 makes
-# of a median absolute deviation what a standard deviation is where durations are normal.
-RUNS_FOR_A_BASELINE = 20
-SLOW_DEVIATIONS = 5 * 1.4826
-SLOW_SHARE = 0.5
+# A run is slow if it took longer than is usual by at least so much.
 SLOW_AT_LEAST = timedelta(seconds=30)
 
 
@@ -175,12 +170,10 @@ def _slow_after(runs: Sequence[Execution]) -> timedelta | None:
     if newest is None or newest < SLOW_AT_LEAST:
         return None
     before = [took.total_seconds() for run in runs[1:] if (took := _lasted(run)) is not None]
-    if len(before) < RUNS_FOR_A_BASELINE:
+    usual = baselines.of(before)
+    if usual is None:
         return None
-    median = statistics.median(before)
-    deviation = statistics.median(abs(one - median) for one in before)
-    more = max(SLOW_DEVIATIONS * deviation, SLOW_SHARE * median, SLOW_AT_LEAST.total_seconds())
-    return timedelta(seconds=median + more)
+    return timedelta(seconds=usual.median + max(usual.reach, SLOW_AT_LEAST.total_seconds()))
 
 
 def _found(odd: _Odd, kind: Kind, message: str) -> Check:

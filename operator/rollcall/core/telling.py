@@ -31,7 +31,7 @@ def _due(
 
 def _news(before: Incident, current: Incident) -> tuple[Transition, str] | None:
     """Return what nobody was told yet, and why it is told now."""
-    if before.announced_at is None:
+    if before.announced_at is None or before.notified_at is None:
         return Transition.OPENED, _why_only_now(before)
     if before.held_back:
         return Transition.CHANGED, _why_only_now(before)

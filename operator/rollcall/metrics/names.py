@@ -3,6 +3,10 @@
 Label sets are closed: no label takes a value that people choose, except the names of channels.
 """
 
+import functools
+from collections.abc import Mapping
+from datetime import timedelta
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rollcall import __version__
@@ -34,6 +38,20 @@ class Metrics:
         self.outbox_lag = Gauge(
             "rollcall_outbox_lag_seconds",
             "Time since the outbox was last asked for messages to send",
+            registry=self.registry,
+        )
+        self.outbox_oldest = Gauge(
+            "rollcall_outbox_oldest_pending_seconds",
+            "For how long the oldest message waits that could have been sent",
+            registry=self.registry,
+        )
+        self.store_up = Gauge(
+            "rollcall_store_up", "1 while Postgres answers", registry=self.registry
+        )
+        self.channel_ready = Gauge(
+            "rollcall_channel_ready",
+            "1 for a channel that can be sent to, 0 for one that cannot",
+            ["channel"],
             registry=self.registry,
         )
         self.observations_waiting = Gauge(
@@ -74,12 +92,26 @@ class Metrics:
         self.reports = Counter(
             "rollcall_ingest_reports", "Reports of sidecars", ["outcome"], registry=self.registry
         )
+        # A label is looked up once: that takes longer than counting.
+        self._reports_of = functools.cache(lambda outcome: self.reports.labels(outcome=outcome))
         self.batch_seconds = Histogram(
             "rollcall_ingest_batch_seconds",
             "Time from a batch's begin to its commit",
             registry=self.registry,
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
         )
+
+    def saw_store(self, oldest: timedelta | None) -> None:
+        """Keep for how long the oldest message waits; None: Postgres does not answer."""
+        self.store_up.set(oldest is not None)
+        if oldest is not None:
+            self.outbox_oldest.set(oldest.total_seconds())
+
+    def knows_channels(self, unready: Mapping[str, object | None]) -> None:
+        """Keep which channels are ready: those of which nothing is said against it."""
+        self.channel_ready.clear()
+        for channel, why in unready.items():
+            self.channel_ready.labels(channel=channel).set(why is None)
 
     def corrected(self, kind: str, count: int) -> None:
         """Count corrections of a full list."""
@@ -103,7 +135,7 @@ class Metrics:
 
     def reported(self, outcome: str) -> None:
         """Count a report of a sidecar."""
-        self.reports.labels(outcome=outcome).inc()
+        self._reports_of(outcome).inc()
 
     def batched(self, seconds: float, size: int) -> None:
         """Keep how long a batch took."""

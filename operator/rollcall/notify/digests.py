@@ -24,6 +24,9 @@ def is_digest(payload: wording.Payload) -> bool:
 
 def headline(payload: wording.Payload) -> str:
     """Say how many there are, and how bad: `12 alerts: 3 critical, 8 warning, 1 solved`."""
+    own = wording.title(payload)
+    if own:
+        return own
     counts = Counter(map(_state, payload["incidents"]))
     parts = [f"{counts[one]} {one}" for one in (*_WORST_FIRST, SOLVED) if counts[one]]
     return f"{len(payload['incidents'])} alerts: {', '.join(parts)}"
@@ -35,9 +38,15 @@ def worst(payload: wording.Payload) -> str:
     return next((one for one in _WORST_FIRST if one in states), SOLVED)
 
 
+def worst_first(payload: wording.Payload) -> list[Mapping[str, Any]]:
+    """Return its items, each as a message of the cluster that the whole is of."""
+    listed = sorted(payload["incidents"], key=_rank)
+    return [{**item, "cluster": payload.get("cluster")} for item in listed]
+
+
 def lines(payload: wording.Payload, *, most: int, longest: int) -> list[str]:
     """Return a line for each, at most so many and in all so many characters."""
-    listed = sorted(payload["incidents"], key=_rank)
+    listed = worst_first(payload)
     kept: list[str] = []
     room = longest - len(REST) - len(str(len(listed))) - 1
     for line in map(_line, listed):

@@ -6,7 +6,7 @@ The texts hold what came from a cluster as it came: whoever writes them escapes 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from rollcall.core import durations, incidents, messages
 
@@ -47,6 +47,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "cannot pull the images of many jobs",
         "could not pull the images of many jobs",
     ),
+    "cannot_deliver": ("does not deliver", "did not deliver"),
 }
 
 # Of the last runs, one for each.
@@ -64,6 +65,16 @@ GOING_ON = "…"  # any other status
 
 Payload = Mapping[str, Any]
 
+WORDS = "words"  # of a payload that a channel with templates is to write: its Words
+TITLE, BODY = "title", "body"  # its templates
+
+
+class Words(Protocol):
+    """The words of a channel that has templates."""
+
+    def __call__(self, name: str, payload: Payload) -> str | None:
+        """Write the title or the body of a message, None where the built-in one stands."""
+
 
 def has_ended(payload: Payload) -> bool:
     """Whether this is the last message of its incident."""
@@ -72,12 +83,30 @@ def has_ended(payload: Payload) -> bool:
 
 def headline(payload: Payload) -> str:
     """Say in one line how urgent it is, which job, and what is wrong with it."""
+    own = title(payload)
+    if own:
+        return own
     if payload["type"] == messages.TEST:
         return f"TEST: {story(payload)}"
     if has_ended(payload):
         return f"{ENDED[payload['type']]}: {_subject(payload)} ({_words(payload)})"
     severity = str(payload["incident"]["severity"]).upper()
     return f"{PREFIXES.get(payload['type'], '')}{severity}: {problem(payload)}"
+
+
+def title(payload: Payload) -> str | None:
+    """Return the channel's own headline, if it has one."""
+    return _own(TITLE, payload)
+
+
+def body(payload: Payload) -> str | None:
+    """Return the channel's own text, which stands for all between headline and footer."""
+    return _own(BODY, payload)
+
+
+def _own(name: str, payload: Payload) -> str | None:
+    words: Words | None = payload.get(WORDS)
+    return (words(name, payload) or None) if words else None
 
 
 def problem(payload: Payload) -> str:
@@ -202,7 +231,11 @@ def cut(text: str, limit: int) -> str:
 
 def _subject(payload: Payload) -> str:
     job = payload["cronjob"]
-    return f"{job['namespace']}/{job['name']}" if job else f"cluster {payload.get('cluster')}"
+    if job:
+        return f"{job['namespace']}/{job['name']}"
+    channel = (payload["incident"].get("evidence") or {}).get("channel")
+    of = f"AlertChannel {channel} in " if channel else ""
+    return f"{of}cluster {payload.get('cluster')}"
 
 
 def _jobs(payload: Payload) -> str | None:
@@ -211,8 +244,10 @@ def _jobs(payload: Payload) -> str | None:
     total = (payload["incident"].get("evidence") or {}).get("total")
     if not total or has_ended(payload):
         return None
+    if not names:  # what a person did about many names none
+        return str(total)
     more = [f"{total - len(names)} more"] if total > len(names) else []
-    return " and ".join([part for part in (", ".join(names), *more) if part])
+    return " and ".join([", ".join(names), *more])
 
 
 def _words(payload: Payload) -> str:

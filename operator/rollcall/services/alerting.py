@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from rollcall.core import (
     executions,
@@ -99,7 +100,7 @@ class Alerting:
                 is_told = await self._write(transaction, line.row.job, alerts, step, facts.recent)
                 told |= is_told
                 if not is_told and _is_news(before.get(kind), step):
-                    self._suppressed(_why_not(step))
+                    transaction.after_commit(partial(self._suppressed, _why_not(step)))
         return Updated(
             told=told,
             changed=changed,

@@ -91,8 +91,9 @@ class Batcher:
         if told.size and self._bytes_of[identity.pod_uid] + told.size > MOST_OF_POD:
             text = f"more than {MOST_OF_POD} bytes of this pod are waiting to be kept"
             raise limits.TooMany(text, retry_after=RETRY_AFTER)
-        entry = self._pending.get(key) or Entry(identity=identity, boot=told.boot)
-        self._pending[key] = entry
+        entry = self._pending.get(key)
+        if entry is None:
+            entry = self._pending[key] = Entry(identity=identity, boot=told.boot)
         entry.add(told)
         self._bytes += told.size
         self._bytes_of[identity.pod_uid] += told.size

@@ -178,12 +178,12 @@ class Deliver:
             delivery = await self._send(notification)
         except errors.InvalidSpec as error:
             if error.reason == SUSPENDED:
-                return lanes.dead(notification, SUSPENDED)
+                return lanes.dead(notification, SUSPENDED, is_loss=False)
             return lane.rest(notification, LOOK_AGAIN, f"{error.reason}: {error}")
         except errors.ClusterUnavailable as error:
             return lane.rest(notification, CLUSTER_BACKOFF, str(error))
         if delivery is None:
-            return lanes.dead(notification, GONE)
+            return lanes.dead(notification, GONE, is_loss=False)
         self._senders.report(notification.channel, delivery, self._clock())
         return lane.judge(notification, delivery)
 

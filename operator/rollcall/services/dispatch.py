@@ -11,6 +11,7 @@ with its reason.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from rollcall.core import messages, pacing
@@ -158,7 +159,7 @@ class Dispatch:
         if rows:
             await transaction.outbox.hold_back({one.id: UNHEARD for one in rows})
             for _ in rows:
-                self._suppressed(UNHEARD)
+                transaction.after_commit(partial(self._suppressed, UNHEARD))
 
 
 async def _wait(transaction: ports.Transaction, units: Sequence[Group], plan: pacing.Plan) -> None:

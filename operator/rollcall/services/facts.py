@@ -39,6 +39,7 @@ class Facts:
         self._typical: Recent[UUID, tuple[timedelta | None]] = Recent(
             lifetime=_TYPICAL_FOR, size=_REMEMBERED
         )
+        self._reported = reported.Reported()
         self._tallies: Recent[UUID, streaks.Tally] = Recent(lifetime=_TALLY_FOR, size=_REMEMBERED)
 
     async def learn(
@@ -109,7 +110,7 @@ class Facts:
             unseen=_unseen(line, recent, gaps),
             obstacle=obstacle,
             sight=line.sight,
-            reported=await reported.gather(transaction, policy, recent),
+            reported=await self._reported.gather(transaction, policy, recent),
         )
 
     async def _typical_durations(

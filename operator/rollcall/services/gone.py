@@ -66,17 +66,16 @@ class Gone:
         async def load(
             transaction: ports.Transaction,
         ) -> tuple[Sequence[ports.JobRow], Sequence[executions.Execution]]:
-            return (
-                await transaction.registry.registered(self._cluster),
-                await transaction.history.open_jobs(self._cluster),
-            )
+            open_jobs = await transaction.history.open_jobs(self._cluster)
+            runs = [run for run in open_jobs if run.job_uid in job_uids]
+            return await transaction.registry.some({run.cronjob_id for run in runs}), runs
 
         rows, runs = await self._store.run(load)
         jobs = {row.job.id: row.job for row in rows}
         touched = []
         for run in runs:
             job = jobs.get(run.cronjob_id)
-            if job and run.job_uid in job_uids and not await self._is_there(job, run):
+            if job and not await self._is_there(job, run):
                 await self._end_unseen(run)
                 touched.append(run.cronjob_id)
         return touched

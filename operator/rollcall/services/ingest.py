@@ -9,7 +9,8 @@ Invariants:
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from rollcall.core import errors, reporting
 from rollcall.services import batches, limits, news, ports, reporters, runs
@@ -28,8 +29,7 @@ def _ignore(*_: object) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a report led to; `run` is None if it was not asked for."""
 
     identity: ports.Identity
@@ -78,10 +78,9 @@ class Ingest:
         except limits.TooMany:
             self._batcher.note(identity, told.boot)
             raise
-        own = {item.seq for item in told.items}
         return Answer(
             identity=identity,
-            refused=[refusal for refusal in kept.refused if refusal.seq in own],
+            refused=_own(told, kept) if kept.refused else (),
             run=await self._run(identity) if wants_run else None,
         )
 
@@ -118,3 +117,9 @@ class Ingest:
         except Exception:
             logger.exception("run not told", extra={"execution": str(identity.execution_id)})
         return None
+
+
+def _own(told: Told, kept: reporting.Kept) -> Sequence[reporting.Refusal]:
+    """Return the refusals of this request's items; others may have been kept with it."""
+    own = {item.seq for item in told.items}
+    return [refusal for refusal in kept.refused if refusal.seq in own]

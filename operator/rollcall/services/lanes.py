@@ -44,6 +44,7 @@ class Verdict:
     result: Result
     delay: timedelta = timedelta()
     error: str | None = None
+    is_loss: bool = True  # if it is given up
     thread: Mapping[str, Any] | None = None
 
     def outcome(self, now: datetime) -> ports.Outcome:
@@ -55,6 +56,7 @@ class Verdict:
             retry_at=now + self.delay if again else None,
             counts=self.result is not Result.POSTPONED,
             error=self.error and self.error.replace("\0", "")[:LONGEST_ERROR],
+            is_loss=self.is_loss,
             thread=self.thread,
         )
 
@@ -137,6 +139,6 @@ def backoff(failures: int, jitter: float) -> timedelta:
     return min(timedelta(seconds=2 ** min(failures - 1, 16)), LONGEST_BACKOFF) * jitter
 
 
-def dead(notification: ports.Notification, error: str) -> Verdict:
-    """Give the message up."""
-    return Verdict(notification=notification, result=Result.DEAD, error=error)
+def dead(notification: ports.Notification, error: str, *, is_loss: bool = True) -> Verdict:
+    """Give the message up; `is_loss` says whether somebody was to hear it."""
+    return Verdict(notification=notification, result=Result.DEAD, error=error, is_loss=is_loss)

@@ -7,6 +7,7 @@ was not.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from rollcall.core import incidents, policies, silences, wide
 from rollcall.services import ports
@@ -77,7 +78,7 @@ class Quiet:
         if held:
             await transaction.outbox.hold_back(held)
             for why in held.values():
-                self._suppressed(why.partition(":")[0])
+                transaction.after_commit(partial(self._suppressed, why.partition(":")[0]))
         return [one for one in claimed if one.id not in held]
 
     async def _muted(

@@ -147,10 +147,10 @@ class Reporters:
         await asyncio.gather(*self._learning.values(), return_exceptions=True)
 
     def _remembered(self, pod_uid: str) -> ports.Identity | None:
-        known = self._known.get(pod_uid)
-        good_for = SETTLED_FOR if known and known.is_settled else KNOWN_FOR
-        fresh = self._known.get(pod_uid, within=good_for)
-        return fresh.identity if fresh else None
+        known = self._known.get(pod_uid, within=SETTLED_FOR)
+        if known and not known.is_settled:
+            known = self._known.get(pod_uid, within=KNOWN_FOR)
+        return known.identity if known else None
 
     async def _learned(self, pod: Pod) -> ports.Identity:
         """Ask once for all requests of a pod; a request that is given up ends nothing.

@@ -51,6 +51,24 @@ def routes(
     return {channel: sorted(jobs) for channel, jobs in sorted(found.items())}
 
 
+def known_jobs(
+    directory: ports.Directory, incident: incidents.Incident, jobs: Sequence[ports.TrackedJob]
+) -> Routes:
+    """Return by channel which of these jobs it selects, whether or not they name it."""
+    found: dict[str, list[str]] = {}
+    for job in jobs:
+        for channel in directory.channels_for(
+            job.namespace, job.name, kind=incident.kind, severity=incident.severity, wanted=None
+        ):
+            found.setdefault(channel, []).append(f"{job.namespace}/{job.name}")
+    return found
+
+
+def is_told_of(incident: incidents.Incident) -> bool:
+    """Whether it lasts and is told, so that who has not heard of it should."""
+    return incident.is_open and incident.announced_at is not None and not incident.silenced_by
+
+
 def _wanted(job: ports.TrackedJob) -> Sequence[str] | None:
     """Return the channels that a job names, whatever else its policy may say."""
     alerts = job.policy.get("alerts")

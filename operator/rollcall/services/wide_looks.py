@@ -18,7 +18,7 @@ from rollcall.core import (
     wide,
 )
 from rollcall.core.policies import Kind
-from rollcall.services import ports, quiet, wide_alerts
+from rollcall.services import channel_looks, ports, quiet, wide_alerts
 
 Current = Mapping[Kind, incidents.Incident]
 
@@ -66,6 +66,9 @@ class Looks:
         self._quiet = quiet
         self._cluster = cluster
         self._defaults = defaults
+        self._channels = channel_looks.ChannelLooks(
+            directory=directory, quiet=quiet, cluster=cluster, defaults=defaults
+        )
 
     async def take(self, transaction: ports.Transaction, glance: Glance) -> bool:
         """Look once; says whether channels are told."""
@@ -77,6 +80,10 @@ class Looks:
         is_told = await self._look_for_blindness(transaction, glance, seen_at, state)
         if glance.is_clear:
             is_told |= await self._look_for_causes(transaction, state)
+        if glance.unseen_for is not None:  # else not all channels may be known yet
+            is_told |= await self._channels.take(
+                transaction, state.silences, is_sure=glance.is_clear
+            )
         return is_told
 
     async def _look_for_blindness(
@@ -187,7 +194,7 @@ class Looks:
             is_told = await wide_alerts.write(transaction, self._cluster, step, routes)
             if step.transition in _SHIFTS:
                 await look_at_troubled(transaction, self._cluster)
-        if is_told or not _is_told_of(incident):
+        if is_told or not wide_alerts.is_told_of(incident):
             return is_told
         return await wide_alerts.tell_others(transaction, self._cluster, incident, routes)
 
@@ -207,10 +214,6 @@ async def look_at_troubled(transaction: ports.Transaction, cluster: str) -> None
     """Ask for looks at the jobs that have an open incident: what explains it has changed."""
     troubled = await transaction.silences.troubled(cluster)
     await transaction.schedule.look_at(dict.fromkeys(sorted(troubled), transaction.now))
-
-
-def _is_told_of(incident: incidents.Incident) -> bool:
-    return incident.is_open and incident.announced_at is not None and not incident.silenced_by
 
 
 def _cases(found: Sequence[ports.Trouble]) -> list[wide.Case]:

@@ -1,7 +1,7 @@
-"""Heartbeats and results in one round trip, on a connection of their own: begin, write, commit.
+"""Heartbeats and results in one statement, on a connection of their own.
 
-Most batches hold nothing else. The three statements are sent together, which costs both sides a
-fraction of what a transaction with its round trips does.
+Most batches hold nothing else. A statement alone is a transaction: to begin and end one costs both
+sides as much as some twenty heartbeats.
 """
 
 import time
@@ -12,20 +12,25 @@ from typing import Any
 import psycopg
 
 from rollcall.core import reporting
-from rollcall.store import connections, heard
+from rollcall.store import columns, connections, heard
 
 # The planner takes a batch for a hundred pods, whatever its size, and would then read all pods
 # twice to write a few: half as costly by its figures, four times as costly on the clock.
-_OTHER_WAYS = (b"seqscan", b"hashjoin", b"mergejoin")
-BY_KEY = b"".join(b", set_config('enable_%s', 'off', true)" % way for way in _OTHER_WAYS)
+BY_KEY = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin"), "off")
+_SET = (
+    "SELECT set_config(name, value, false) FROM json_each_text(CAST(%s AS json)) AS s(name, value)"
+)
 
 
 class Beats:
-    """Writes batches one after the other. After a failure the next one connects anew."""
+    """Writes batches one after the other. After a failure the next one connects anew.
 
-    def __init__(self, connect: connections.Connect, *, begin: bytes) -> None:
+    `settings` are Postgres', for as long as a connection lasts.
+    """
+
+    def __init__(self, connect: connections.Connect, *, settings: Mapping[str, str]) -> None:
         self._connect = connect
-        self._begin = begin + BY_KEY
+        self._settings = columns.dumps({**settings, **BY_KEY})
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._connected_at = 0.0
 
@@ -40,31 +45,16 @@ class Beats:
 
         `now` is what the reports' times are counted back from, on whatever clock.
         """
-        connection = await self._open()
+        statement, parameters = heard.plain(reports, now)
         try:
-            if any(report.items for report in reports):
-                return await self._keep_results(connection, reports, now)
-            async with connection.pipeline():
-                await connection.execute(self._begin)
-                await connection.execute(heard.PLAIN, heard.parameters(reports, now))
-                await connection.commit()
+            connection = await self._open()
+            found = await connection.execute(statement, parameters)
         except BaseException:
             await self.close()
             raise
-        return {}
-
-    async def _keep_results(
-        self,
-        connection: psycopg.AsyncConnection[Any],
-        reports: Sequence[reporting.Report],
-        now: datetime,
-    ) -> Mapping[str, reporting.Kept]:
-        given = heard.parameters_with_results(reports, now)
-        async with connection.pipeline():
-            await connection.execute(self._begin)
-            found = await connection.execute(heard.PLAIN_WITH_RESULTS, given)
-            await connection.commit()
-        return {uid: reporting.Kept(is_news=bool(counts)) async for uid, counts in found}
+        if not found.description:
+            return {}
+        return {uid: reporting.Kept(is_news=bool(counts)) for uid, counts in await found.fetchall()}
 
     async def close(self) -> None:
         """Hang up."""
@@ -78,5 +68,7 @@ class Beats:
             await self.close()
         if self._connection is None:
             self._connection = await self._connect()
+            await self._connection.set_autocommit(True)
+            await self._connection.execute(_SET, (self._settings,))
             self._connected_at = time.monotonic()
         return self._connection

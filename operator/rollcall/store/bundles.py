@@ -68,6 +68,12 @@ _MEMBERS = (
     .where(_rows.c.digest_id == sa.bindparam("first"), notifications.IS_PENDING)
     .order_by(_rows.c.id)
 )
+_SINCE = sa.func.greatest(_rows.c.created_at, _rows.c.waited_until)  # without those that are null
+_OLDEST_DUE = sa.select(sa.func.min(_SINCE)).where(
+    notifications.IS_PENDING,
+    _rows.c.cluster == sa.bindparam("cluster"),
+    sa.bindparam("now") >= _SINCE,
+)
 
 
 @dataclass(slots=True)
@@ -119,6 +125,12 @@ class Bundles:
         given = {"ids": sorted(row_ids), "first": min(row_ids)}
         rows = await self.connection.execute(_JOIN, given)
         return sorted(map(notifications.read, rows), key=lambda row: row.id)
+
+    async def oldest_due(self, cluster: str) -> datetime | None:
+        """Return since when the oldest pending row could have been sent, None for none."""
+        given = {"cluster": cluster, "now": self.now}
+        found: datetime | None = (await self.connection.execute(_OLDEST_DUE, given)).scalar_one()
+        return found
 
     async def members(self, digest_id: int) -> Sequence[ports.Notification]:
         """Return the rows that this one stands for, itself included."""

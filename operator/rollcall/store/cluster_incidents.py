@@ -33,6 +33,15 @@ _OF_CLUSTER = (
     )
     .order_by(_incidents.c.resolved_at.nulls_last())
 )
+_AS_A_WHOLE = _OF_CLUSTER.where(_incidents.c.channel.is_(None))
+_OF_CHANNELS = _OF_CLUSTER.where(_incidents.c.channel.is_not(None))
+_TOLD_BEFORE = sa.select(sa.func.max(_incidents.c.resolved_at)).where(
+    _incidents.c.cluster == sa.bindparam("of"),
+    sa.text("incidents.cluster IS NOT NULL"),
+    _incidents.c.channel == sa.bindparam("of_channel"),
+    _incidents.c.resolved_at > sa.bindparam("since"),
+    _incidents.c.announced_at.is_not(None),
+)
 _NEWEST = sa.select(sa.func.max(_incidents.c.opened_at)).where(
     _incidents.c.cluster == sa.bindparam("of"),
     sa.text("incidents.cluster IS NOT NULL"),
@@ -62,8 +71,19 @@ class ClusterIncidents:
 
     async def current(self, cluster: str) -> Mapping[policies.Kind, Incident]:
         """Return the open and dismissed incidents about a cluster as a whole."""
-        rows = await self.connection.execute(_OF_CLUSTER, {"of": cluster})
+        rows = await self.connection.execute(_AS_A_WHOLE, {"of": cluster})
         return {incident.kind: incident for incident in map(incident_rows.incident_of, rows)}
+
+    async def of_channels(self, cluster: str) -> Mapping[str, Incident]:
+        """Return those about one of its channels, by channel."""
+        rows = await self.connection.execute(_OF_CHANNELS, {"of": cluster})
+        return {one.channel: one for one in map(incident_rows.incident_of, rows) if one.channel}
+
+    async def told_before(self, cluster: str, channel: str, since: datetime) -> datetime | None:
+        """Return when the last one about a channel ended, since then, of which anybody was told."""
+        given = {"of": cluster, "of_channel": channel, "since": since}
+        found: datetime | None = (await self.connection.execute(_TOLD_BEFORE, given)).scalar_one()
+        return found
 
     async def last_opened(self, cluster: str, kind: policies.Kind) -> datetime | None:
         """Return when the newest incident of a kind about a cluster was opened."""

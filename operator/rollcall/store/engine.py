@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
@@ -37,6 +37,7 @@ from rollcall.store import (
     incidents,
     ledger,
     listing,
+    losses,
     neighbours,
     outbox,
     partitions,
@@ -65,11 +66,13 @@ IDLE_TIMEOUT = 30.0
 # Deadlocks and restarts pass in tens of milliseconds; what lasts longer is the caller's to repeat.
 PAUSES = (0.05, 0.2, 0.5)
 
-_BEGIN = text(
-    "SELECT now(), set_config('TimeZone', 'UTC', true),"
-    f" set_config('statement_timeout', '{STATEMENT_TIMEOUT:.0f}s', true),"
-    f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT:.0f}s', true)"
-)
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "statement_timeout": f"{STATEMENT_TIMEOUT:.0f}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT:.0f}s",
+}
+_SET = [f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()]
+_BEGIN = text(f"SELECT now(), {', '.join(_SET)}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,6 +93,7 @@ class Transaction:
     cluster_incidents: ports.ClusterIncidents
     outbox: ports.Outbox
     bundles: ports.Bundles
+    losses: ports.Losses
     silences: ports.Silences
     sight: ports.Sight
     neighbours: ports.Neighbours
@@ -103,6 +107,11 @@ class Transaction:
     alert_numbers: alert_numbers.AlertNumbers
     silence_pages: silencing.Pages
     numbers: statistics.Numbers
+    committed: list[Callable[[], None]] = field(default_factory=list)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this once all of it is kept, and never if it is undone."""
+        self.committed.append(call)
 
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, ports.Summary]:
         """Return what the statuses of jobs show; those that are not registered are left out."""
@@ -128,7 +137,7 @@ class Database:
             answer_within=ANSWER_WITHIN,
         )
         self._engine = connections.create_engine(target)
-        self._beats = beats.Beats(connections.connector(target), begin=_BEGIN.text.encode())
+        self._beats = beats.Beats(connections.connector(target), settings=_SETTINGS)
         self.partitions = partitions.Partitions(self._engine, clock)
 
     @asynccontextmanager
@@ -140,8 +149,11 @@ class Database:
         with failures.translated():
             async with AsyncExitStack() as stack:
                 connection, began_at = await self._begin(stack)
-                yield self._unit(connection, began_at)
+                unit = self._unit(connection, began_at)
+                yield unit
                 await connection.commit()
+        for call in unit.committed:
+            call()
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do the work in a transaction, all of it again if it was undone by what passes.
@@ -223,6 +235,7 @@ class Database:
             cluster_incidents=cluster_incidents.ClusterIncidents(connection),
             outbox=outbox.Outbox(connection, now),
             bundles=bundles.Bundles(connection, now),
+            losses=losses.Losses(connection, now),
             silences=silencing.Silences(connection, now),
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),

@@ -52,60 +52,99 @@ def _resulting() -> str:
     return ", ".join([*said, f"result_at = CASE WHEN told.counts THEN {at} ELSE pod.result_at END"])
 
 
-def _statement(
-    *,
-    settled: str = f"WHEN {_IS_NEW} THEN 0",
-    resulting: str = "",
-    counts: str = "",
-    types: str = "",
-) -> str:
-    """Build it; results come with more columns, and the locked rows say which of them count."""
+_HEARTBEAT_TYPES = "pod_uid text, age double precision, beats integer, boot text, final boolean"
+_PROGRESS_TYPES = """
+    progress_seq bigint, done double precision, total double precision, stage text, message text,
+    counters jsonb
+"""
+_HEARTBEAT = f"""
+    last_heartbeat_at = CASE WHEN told.beats > 0
+        THEN greatest(pod.last_heartbeat_at, told.at) ELSE pod.last_heartbeat_at END,
+    heartbeats = pod.heartbeats + told.beats,
+    final_at = CASE WHEN told.final
+        THEN coalesce(pod.final_at, told.at) ELSE pod.final_at END,
+    boots = CASE WHEN {_IS_NEW}
+        THEN (pod.boots || told.boot)[cardinality(pod.boots) - {BOOTS_KEPT - 2}:]
+        ELSE pod.boots END,
+    boots_before = pod.boots_before
+        + CASE WHEN {_IS_NEW} AND cardinality(pod.boots) >= {BOOTS_KEPT} THEN 1 ELSE 0 END
+"""
+
+
+def _progressing() -> str:
+    """Return what progress changes, and a new start that has none yet."""
+    changes = {
+        "progress_at": "told.at",
+        "done": "told.done",
+        "total": "told.total",
+        "stage": "told.stage",
+        "progress_message": "told.message",
+        "counters": "told.counters",
+        "progress_first_at": f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END",
+        "progress_first_done": f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
+        "moved_at": f"CASE WHEN {_MOVED} THEN told.at ELSE pod.moved_at END",
+    }
+    seq = f"""progress_seq = CASE WHEN {_PROGRESS} THEN told.progress_seq
+        WHEN {_IS_NEW} THEN NULL ELSE pod.progress_seq END"""
+    return ", ".join([*(_latest(column, value) for column, value in changes.items()), seq])
+
+
+def _not_progressing() -> str:
+    """Return what is left of that where nobody in the batch has progress."""
+    moved = "(pod.done, pod.counters) IS DISTINCT FROM (NULL, NULL)"
+    gone = ("done", "total", "stage", "progress_message", "counters", "progress_seq")
+    changes = dict.fromkeys(gone, "NULL") | {
+        "progress_at": "told.at",
+        "moved_at": f"CASE WHEN {moved} THEN told.at ELSE pod.moved_at END",
+    }
+    return ", ".join(
+        f"{column} = CASE WHEN {_IS_NEW} THEN {value} ELSE pod.{column} END"
+        for column, value in changes.items()
+    )
+
+
+def _settling(*, results: bool) -> str:
+    """Return how items are settled: all results of a batch that has no other items, else none."""
+    if not results:
+        return f"settled_seq = CASE WHEN {_IS_NEW} THEN 0 ELSE pod.settled_seq END"
+    return f"""settled_seq = CASE WHEN {_IS_NEW} THEN coalesce(told.result_seq, 0)
+        WHEN {_IS_NEWEST} THEN greatest(pod.settled_seq, told.result_seq)
+        ELSE pod.settled_seq END"""
+
+
+def _told(types: Sequence[str], *, counts: str = "", lock: bool) -> str:
+    """Return what came in, in the order of its keys; `lock` takes the rows' locks beforehand.
+
+    Without, the rows are locked as they are written, which is in this order where each is looked
+    up by its key: see beats.BY_KEY.
+    """
+    locked = "JOIN attempts AS pod ON pod.pod_uid = told.pod_uid" if lock else ""
     return f"""
-    UPDATE attempts AS pod
-    SET last_heartbeat_at = CASE WHEN told.beats > 0
-            THEN greatest(pod.last_heartbeat_at, told.at) ELSE pod.last_heartbeat_at END,
-        heartbeats = pod.heartbeats + told.beats,
-        final_at = CASE WHEN told.final
-            THEN coalesce(pod.final_at, told.at) ELSE pod.final_at END,
-        boots = CASE WHEN {_IS_NEW}
-            THEN (pod.boots || told.boot)[cardinality(pod.boots) - {BOOTS_KEPT - 2}:]
-            ELSE pod.boots END,
-        boots_before = pod.boots_before
-            + CASE WHEN {_IS_NEW} AND cardinality(pod.boots) >= {BOOTS_KEPT} THEN 1 ELSE 0 END,
-        settled_seq = CASE {settled} ELSE pod.settled_seq END,{resulting}
-        {_latest("progress_at", "told.at")},
-        {_latest("done", "told.done")},
-        {_latest("total", "told.total")},
-        {_latest("stage", "told.stage")},
-        {_latest("progress_message", "told.message")},
-        {_latest("counters", "told.counters")},
-        {
-        _latest(
-            "progress_first_at", f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END"
-        )
-    },
-        {
-        _latest(
-            "progress_first_done",
-            f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
-        )
-    },
-        {_latest("moved_at", f"CASE WHEN {_MOVED} THEN told.at ELSE pod.moved_at END")},
-        progress_seq = CASE WHEN {_PROGRESS} THEN told.progress_seq
-            WHEN {_IS_NEW} THEN NULL ELSE pod.progress_seq END
-    FROM (
         SELECT told.*,{counts}
             coalesce(CAST(:now AS timestamptz), now()) - told.age * interval '1 second' AS at
-        FROM json_to_recordset(CAST(:told AS json)) AS told(
-            pod_uid text, age double precision, beats integer, boot text, final boolean,
-            progress_seq bigint, done double precision, total double precision, stage text,
-            message text, counters jsonb{types}
-        )
-        JOIN attempts AS pod ON pod.pod_uid = told.pod_uid
+        FROM json_to_recordset(CAST(:told AS json)) AS told({", ".join(types)})
+        {locked}
         ORDER BY told.pod_uid
-        FOR NO KEY UPDATE OF pod
-    ) AS told
+        {"FOR NO KEY UPDATE OF pod" if lock else ""}
+    """  # noqa: S608 - no value in it comes from outside
+
+
+def _statement(*, progress: bool = True, results: bool = False, lock: bool = True) -> str:
+    """Build it for what a batch holds beside heartbeats: what is absent is not even looked at."""
+    changes = [_HEARTBEAT, _settling(results=results)]
+    changes.append(_progressing() if progress else _not_progressing())
+    types = [_HEARTBEAT_TYPES, *([_PROGRESS_TYPES] if progress else [])]
+    if results:
+        changes.append(_resulting())
+        types.append(_RESULT_TYPES)
+    told = _told(types, counts=f"{_COUNTS} AS counts," if results else "", lock=lock)
+    returned = "RETURNING pod.pod_uid, told.counts" if results else ""
+    return f"""
+    UPDATE attempts AS pod
+    SET {", ".join(changes)}
+    FROM ({told}) AS told
     WHERE pod.pod_uid = told.pod_uid
+    {returned}
     """  # noqa: S608 - no value in it comes from outside
 
 
@@ -125,18 +164,13 @@ _READ = sa.text(
         pod.boots_before, pod.lost, pod.result IS NOT NULL AS has_result
     """
 )
-PLAIN = _plain(_TEXT)
-PLAIN_WITH_RESULTS = _plain(
-    _statement(
-        settled=f"""
-            WHEN {_IS_NEW} THEN coalesce(told.result_seq, 0)
-            WHEN {_IS_NEWEST} THEN greatest(pod.settled_seq, told.result_seq)""",
-        resulting=f"{_resulting()},",
-        counts=f"{_COUNTS} AS counts,",
-        types=f", {_RESULT_TYPES}",
-    )
-    + "RETURNING pod.pod_uid, told.counts"
-)
+# By whether there is progress and whether there are results. Whether a result counts is known from
+# the row as it was, which therefore is read, and locked, before it is written.
+_PLAIN = {
+    (progress, results): _plain(_statement(progress=progress, results=results, lock=results))
+    for progress in (False, True)
+    for results in (False, True)
+}
 
 
 async def keep(
@@ -160,17 +194,21 @@ async def keep_and_read(
 
 
 def parameters(reports: Iterable[reporting.Report], now: datetime) -> dict[str, str]:
-    """Return what PLAIN takes; `now` is what the reports' times are counted back from."""
-    return _parameters(_row(report, now) for report in reports)
+    """Return what the statement takes; `now` is what the reports' times are counted back from."""
+    rows = sorted((_row(report, now) for report in reports), key=_pod_uid)
+    return {"told": columns.dumps(rows)}
 
 
-def parameters_with_results(reports: Iterable[reporting.Report], now: datetime) -> dict[str, str]:
-    """Return what PLAIN_WITH_RESULTS takes, of reports that have no other items."""
-    return _parameters(_row(report, now) | _result(report) for report in reports)
+def plain(reports: Sequence[reporting.Report], now: datetime) -> tuple[bytes, dict[str, str]]:
+    """Return statement and parameters for reports without other items than results.
 
-
-def _parameters(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
-    return {"told": columns.dumps(sorted(rows, key=_pod_uid))}
+    It is for the driver alone, and for a transaction that finds rows by their keys. Where there
+    are results it returns of each known pod whether its result counts.
+    """
+    progress = any(report.progress for report in reports)
+    results = any(report.items for report in reports)
+    rows = sorted((_row(report, now) | _result(report) for report in reports), key=_pod_uid)
+    return _PLAIN[progress, results], {"told": columns.dumps_read(rows)}
 
 
 def _result(report: reporting.Report) -> dict[str, Any]:
@@ -188,7 +226,8 @@ def _result(report: reporting.Report) -> dict[str, Any]:
 
 
 def _pod_uid(row: Mapping[str, Any]) -> str:
-    return str(row["pod_uid"])
+    uid: str = row["pod_uid"]
+    return uid
 
 
 def _row(report: reporting.Report, now: datetime) -> dict[str, Any]:

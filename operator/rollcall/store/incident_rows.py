@@ -49,6 +49,7 @@ def incident_of(row: sa.Row[Any]) -> incidents.Incident:
         id=row.id,
         cronjob_id=row.cronjob_id,
         cluster=row.cluster,
+        channel=row.channel,
         kind=policies.Kind(row.kind),
         severity=policies.Severity(row.severity),
         reason=row.reason,

@@ -176,6 +176,7 @@ def _opening(incident: incidents.Incident) -> sa.Executable:
             id=incident.id,
             cronjob_id=incident.cronjob_id,
             cluster=incident.cluster,
+            channel=incident.channel,
             kind=incident.kind.value,
             opened_at=incident.opened_at,
             **incident_rows.columns(incident),

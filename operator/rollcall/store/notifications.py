@@ -52,7 +52,7 @@ def outcome_columns(outcome: ports.Outcome, now: datetime) -> dict[str, Any]:
     if outcome.delivered:
         return values | {"status": DELIVERED, "delivered_at": now, "thread": outcome.thread}
     if outcome.retry_at is None:
-        return values | {"status": DEAD}
+        return values | {"status": DEAD, "dead_at": now if outcome.is_loss else None}
     return values | {"next_at": outcome.retry_at}
 
 

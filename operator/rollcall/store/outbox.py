@@ -67,12 +67,12 @@ class Outbox:
             await self.connection.execute(_LOOK_AGAIN, given)
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
-        """Return the channels that have or will have heard of this incident."""
+        """Return the channels that have, may have or will have heard of this incident."""
         rows = await self.connection.execute(
             sa.select(_rows.c.channel)
             .where(
                 _rows.c.incident_id == incident_id,
-                _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
+                sa.or_(_rows.c.status == notifications.PENDING, notifications.MAY_BE_HEARD),
             )
             .distinct()
             .order_by(_rows.c.channel)
@@ -146,8 +146,9 @@ class Outbox:
     async def hold_back(self, held: Mapping[int, str]) -> None:
         """Settle claimed rows that are not sent, by id with the reason.
 
-        An incident of which nobody has heard or will hear is no longer announced; its version moves
-        on, so that a look under way, which read that it was, writes nothing.
+        An incident of which nobody has surely heard or will hear is to be opened anew, and is no
+        longer announced unless somebody may have heard. Its version moves on, so that a look under
+        way, which read that it was, writes nothing.
         """
         touched = set()
         for row_id in sorted(held):
@@ -239,13 +240,16 @@ _RELEASE = (
     .values(next_at=sa.bindparam("now"))
 )
 _IDS = sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid)))
-_is_heard = (
-    sa.exists()
-    .where(
-        _rows.c.incident_id == _incidents.c.id,
-        _rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)),
-    )
-    .correlate(_incidents)
+
+
+def _has_one(status: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    of_it = _rows.c.incident_id == _incidents.c.id
+    return sa.exists().where(of_it, status).correlate(_incidents)
+
+
+_is_heard = _has_one(_rows.c.status.in_((notifications.PENDING, notifications.DELIVERED)))
+_may_be_heard = _has_one(
+    sa.or_(_rows.c.status == notifications.PENDING, notifications.MAY_BE_HEARD)
 )
 _UNANNOUNCE = (
     sa.update(_incidents)
@@ -253,7 +257,7 @@ _UNANNOUNCE = (
     .values(
         version=_incidents.c.version + 1,
         held_back=True,
-        announced_at=sa.case((_is_heard, _incidents.c.announced_at)),
+        announced_at=sa.case((_may_be_heard, _incidents.c.announced_at)),
         notified_at=sa.case((_is_heard, _incidents.c.notified_at)),
         escalate_at=sa.case((_is_heard, _incidents.c.escalate_at)),
     )

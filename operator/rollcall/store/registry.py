@@ -32,6 +32,22 @@ _LAST_REVISION = (
     .order_by(_revisions.c.effective_from.desc())
     .limit(1)
 )
+# A page at a time: a reader that is busy with ten thousand rows must not keep a statement so long.
+MOST_ROWS = 1000
+_REGISTERED = (
+    sa.select(_jobs)
+    .where(
+        _jobs.c.cluster == sa.bindparam("cluster"),
+        _jobs.c.deleted_at.is_(None),
+        _jobs.c.id > sa.bindparam("after", type_=sa.Uuid),
+    )
+    .order_by(_jobs.c.id)
+    .limit(MOST_ROWS)
+)
+_SOME = sa.select(_jobs).where(
+    _jobs.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))),
+    _jobs.c.deleted_at.is_(None),
+)
 # A late event of an older object must not close the row of the one that replaced it: that row
 # stays, and its unique name refuses the older object.
 _RETIRE_NAMESAKES = (
@@ -136,11 +152,19 @@ class Registry:
 
     async def registered(self, cluster: str) -> Sequence[ports.JobRow]:
         """Return all rows of this cluster that are not deleted."""
-        rows = await self.connection.execute(
-            sa.select(_jobs)
-            .where(_jobs.c.cluster == cluster, _jobs.c.deleted_at.is_(None))
-            .order_by(_jobs.c.namespace, _jobs.c.name)
-        )
+        found: list[ports.JobRow] = []
+        after = UUID(int=0)
+        while True:
+            rows = await self.connection.execute(_REGISTERED, {"cluster": cluster, "after": after})
+            page = [job_row(row) for row in rows]
+            found += page
+            if len(page) < MOST_ROWS:
+                return found
+            after = page[-1].job.id
+
+    async def some(self, cronjob_ids: Collection[UUID]) -> Sequence[ports.JobRow]:
+        """Return the rows of these jobs, without those that are deleted."""
+        rows = await self.connection.execute(_SOME, {"ids": sorted(cronjob_ids)})
         return [job_row(row) for row in rows]
 
     async def _row(self, cronjob_id: UUID, *, lock: bool = False) -> ports.JobRow | None:

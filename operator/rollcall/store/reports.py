@@ -5,7 +5,7 @@ Two processes that keep batches at once can wait for one another and never both.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,11 @@ _runs = models.table(models.Execution)
 _OF_EXECUTION = (
     sa.select(_pods)
     .where(_pods.c.execution_id == sa.bindparam("execution_id"))
+    .order_by(_pods.c.created_at, _pods.c.pod_uid)
+)
+_OF_EXECUTIONS = (
+    sa.select(_pods)
+    .where(_pods.c.execution_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
     .order_by(_pods.c.created_at, _pods.c.pod_uid)
 )
 _TYPES = (
@@ -122,6 +127,16 @@ class Reports:
         """Return what each pod of an execution reported, oldest pod first."""
         rows = await self.connection.execute(_OF_EXECUTION, {"execution_id": execution_id})
         return [_heard(row) for row in rows.mappings()]
+
+    async def of_all(
+        self, execution_ids: Collection[UUID]
+    ) -> Mapping[UUID, Sequence[reporting.Heard]]:
+        """Return the same for many executions, each of them."""
+        found: dict[UUID, list[reporting.Heard]] = {one: [] for one in execution_ids}
+        rows = await self.connection.execute(_OF_EXECUTIONS, {"ids": list(found)})
+        for row in rows.mappings():
+            found[row["execution_id"]].append(_heard(row))
+        return found
 
     async def hearing(self, execution_ids: Sequence[UUID]) -> Mapping[UUID, findings.Hearing]:
         """Return of each execution when the longest unheard of its pods that go on was heard."""

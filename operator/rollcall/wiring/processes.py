@@ -1,6 +1,7 @@
 """Who is given what: one function per process role, and nothing else."""
 
 import asyncio
+from collections.abc import Awaitable
 
 import uvicorn
 
@@ -8,7 +9,7 @@ from rollcall import config
 from rollcall.api import app
 from rollcall.cluster import client, lookup, tokens
 from rollcall.metrics import names, server
-from rollcall.services import canary, ingest
+from rollcall.services import canary, ingest, vitals
 from rollcall.store import engine
 from rollcall.wiring import lifecycle
 
@@ -35,9 +36,12 @@ async def operator(settings: config.Settings) -> None:
             before_metrics=process.gauges,
         )
         await health.start()
+        watching = _watching(store, settings, metrics)
         try:
             await process.run(stop)
         finally:
+            watching.cancel()
+            await asyncio.wait([watching])
             await health.close()
             await process.http.close()
             await store.close()
@@ -69,11 +73,14 @@ async def api(settings: config.Settings) -> None:
         singing = asyncio.create_task(
             lifecycle.guard("canary", lambda: canary.sing(store, settings.cluster)), name="canary"
         )
+        watching = _watching(store, settings, metrics)
+        lifecycle.settle()
         try:
             await _uvicorn(settings, reports).serve()
         finally:
             singing.cancel()
-            await asyncio.wait([singing])
+            watching.cancel()
+            await asyncio.wait([singing, watching])
             await reports.close()
             await health.close()
             await store.close()
@@ -97,6 +104,15 @@ def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Serve
             proxy_headers=False,  # nobody is known by an address
         )
     )
+
+
+def _watching(
+    store: engine.Database, settings: config.Settings, metrics: names.Metrics
+) -> asyncio.Task[None]:
+    def watch() -> Awaitable[None]:
+        return vitals.watch(store, settings.cluster, metrics.saw_store)
+
+    return asyncio.create_task(lifecycle.guard("vitals", watch), name="vitals")
 
 
 def _database(settings: config.Settings, *, role: str) -> engine.Database:

@@ -271,9 +271,14 @@ class Replica:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.elector.release()
 
+    async def _work(self) -> None:
+        """Reconcile as soon as the rows are known: a job without one costs a transaction."""
+        await self.resync.recalled.wait()
+        await self.work.run()
+
     def _start(self) -> list[asyncio.Task[None]]:
         loops = {
-            "reconcile": self.work.run,
+            "reconcile": self._work,
             "status": self.writer.run,
             "fallback": self.fallback.run,
             "channels": self.channels.run,
@@ -326,6 +331,7 @@ class Replica:
             self.metrics.sweep_lag.set((now - last).total_seconds())
             asked = self.deliver.drained_at or self.led_since
             self.metrics.outbox_lag.set((now - asked).total_seconds())
+            self.metrics.knows_channels(self.channels.readiness())
         oldest = self.inbox.oldest()
         self.metrics.observations_waiting.set((now - oldest).total_seconds() if oldest else 0)
 

@@ -64,6 +64,38 @@ def test_a_chat_is_told_in_words_that_worry_nobody(
     assert "TEST: somebody tries AlertChannel team; nothing is wrong" in text
 
 
+def test_a_channel_with_templates_is_told_in_its_own_words(
+    command: commands.Command, kube: fakekube.FakeKube, hook: receiver.Receiver
+) -> None:
+    put(
+        kube,
+        webhook={"url": hook.url, "format": "slack"},
+        templates={"title": "[{{ cluster }}] {{ headline }}", "body": "It is a {{ type }}."},
+    )
+    command("channel", "test", "team")
+    text = json.loads(hook.requests[0].body)["text"]
+    assert text.endswith(
+        "[test] TEST: somebody tries AlertChannel team; nothing is wrong: It is a test."
+    )
+
+
+def test_broken_templates_are_said_and_the_message_sent_without_them(
+    command: commands.Command, kube: fakekube.FakeKube, hook: receiver.Receiver
+) -> None:
+    put(
+        kube,
+        webhook={"url": hook.url, "format": "slack"},
+        templates={"title": "a\n{{ headlin }}"},
+    )
+    said = command("channel", "test", "team", code=2)
+    assert said == (
+        "rollcall: the message was taken, but templates.title, line 2: 'headlin' is undefined"
+        " (incident.opened); the built-in text is sent instead\n"
+    )
+    (request,) = hook.requests
+    assert "TEST: somebody tries AlertChannel team" in json.loads(request.body)["text"]
+
+
 def test_whoever_keeps_what_it_is_told_hears_at_once_that_it_is_over(
     command: commands.Command, kube: fakekube.FakeKube, hook: receiver.Receiver
 ) -> None:

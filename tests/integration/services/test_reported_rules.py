@@ -191,3 +191,43 @@ async def test_a_success_without_the_rows_that_it_should_have_is_an_incident(sto
     assert found.message == "report-0 succeeded, and rows is 0, below 1"
     await story.succeeds(1)
     assert await open_one(story, Kind.COUNTER) is None
+
+
+async def test_a_success_far_from_those_before_it_is_an_incident_until_one_is_near(
+    story: Story,
+) -> None:
+    listed = [{"name": "rows", "deviates": True}]
+    await story.begin({"rules": {"counter": {"warning": 1, "counters": listed}}})
+    for slot in range(20):
+        await counts(story, slot, 1000 + slot)
+    assert await open_one(story, Kind.COUNTER) is None
+    await counts(story, 20, 12)
+    found = (await story.open())[Kind.COUNTER]
+    assert found.message == (
+        "report-20 succeeded, and rows is 12, far from 1009.5, the median of 20 runs before"
+        " (spread 7.41)"
+    )
+    assert found.evidence["deviations"]["rows"]["runs"] == 20
+    await counts(story, 21, 1010)
+    assert await open_one(story, Kind.COUNTER) is None
+
+
+async def counts(story: Story, slot: int, rows: int) -> None:
+    """Let the run of a slot succeed, with so many rows."""
+    at = SLOT_AT + slot * HOUR
+    pod = builders.attempt(
+        f"pod-{slot}", job_uid=f"job-{slot}", created_at=at, started_at=at + SECOND
+    )
+    story.clock.set(at + SECOND)
+    await story.record(
+        builders.observation(
+            story.job, slot_at=at, created_at=at, job_uid=f"job-{slot}", job_name=f"report-{slot}"
+        ),
+        pod,
+    )
+    result = reporting.Result(
+        seq=1, at=at, result=reporting.Verdict.SUCCEEDED, counters={"rows": rows}
+    )
+    said = reporting.Report(pod_uid=pod.pod_uid, at=at + SECOND, boot=BOOT, items=[result])
+    await story.store.run(lambda unit: unit.reports.keep([said]))
+    await story.succeeds(slot)

@@ -114,16 +114,21 @@ async def test_a_result_that_cannot_be_kept_is_told(store: engine.Database) -> N
     assert (await reporting.beats(store))[1] == 0
 
 
-async def test_a_batch_is_found_by_its_keys(store: engine.Database, dsn: str) -> None:
+@pytest.mark.parametrize("items", [(), (said.result(),)], ids=["heartbeats", "results"])
+async def test_a_batch_is_found_by_its_keys_and_in_their_order(
+    store: engine.Database, dsn: str, items: Sequence[values.Item]
+) -> None:
     await said.prepare(store, "pod-1", run=RUN, job=builders.job())
-    begin = b"SELECT 1" + beats.BY_KEY
-    parameters = heard.parameters([said.report()], builders.SLOT_AT)
+    statement, parameters = heard.plain([said.report("pod-1", *items)], builders.SLOT_AT)
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        await connection.execute(begin)
-        plan = await connection.execute(b"EXPLAIN " + heard.PLAIN, parameters)
+        for name in beats.BY_KEY:
+            await connection.execute(f"SET {name} TO off".encode())
+        plan = await connection.execute(b"EXPLAIN " + statement, parameters)
         text = str(await plan.fetchall())
     assert "Seq Scan" not in text
-    assert text.count("Index Scan") == 2
+    assert text.count("Index Scan") == 1 + len(items)
+    # So rows are written, and locked, in the order of their keys.
+    assert text.index("Nested Loop") < text.index("Sort") < text.index("Index Scan")
 
 
 async def test_a_restart_of_postgres_costs_no_beat_and_is_in_the_log(
@@ -171,7 +176,7 @@ async def test_a_moved_name_is_followed_after_a_while(
         opened.append(await connect())
         return opened[-1]
 
-    kept = beats.Beats(counted, begin=b"SELECT 1")
+    kept = beats.Beats(counted, settings={})
     for age in (60, 60, -1):
         monkeypatch.setattr(connections, "POOL_RECYCLE", age)
         now = datetime.now(UTC)
@@ -192,3 +197,42 @@ async def test_while_postgres_is_stopped_a_beat_is_refused(
     own_server.start()
     await beat(own_store)
     assert (await reporting.beats(own_store))[1] == 2
+
+
+PROGRESS = [None, said.progress(1, done=5.0, total=9.0), said.progress(2, counters={"rows": 1})]
+# What one of two starts of the sidecar says, in each of three steps.
+HEARTBEATS = list(
+    itertools.product(itertools.product((said.BOOT, said.LATER_BOOT), PROGRESS), repeat=3)
+)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+async def test_progress_leaves_the_same_on_the_short_way_as_on_the_long_one(
+    store: engine.Database, *, together: bool
+) -> None:
+    pods = {way: [f"{way}-{number:03}" for number in range(len(HEARTBEATS))]
+            for way in ("long", "short")}  # fmt: skip
+    await said.prepare(store, *pods["long"], *pods["short"], run=RUN, job=builders.job())
+    for step in range(3):
+        now = datetime.now(UTC)
+        reports = {
+            way: [
+                said.report(uid, at=now, boot=HEARTBEATS[number][step][0],
+                            progress=HEARTBEATS[number][step][1])
+                for number, uid in enumerate(uids)
+            ]
+            for way, uids in pods.items()
+        }  # fmt: skip
+        await said.keep(store, *reports["long"])
+        size = len(HEARTBEATS) if together else 1
+        for start in range(0, len(HEARTBEATS), size):
+            await store.beat(functools.partial(given, reports["short"][start : start + size]))
+    rows = await said.rows(
+        store,
+        "SELECT boots, heartbeats, settled_seq, progress_seq, done, total, stage, counters,"
+        " progress_message, progress_first_done, progress_at IS NULL, moved_at IS NULL,"
+        " moved_at = progress_at, progress_first_at = progress_at"
+        " FROM attempts ORDER BY pod_uid",
+    )
+    assert rows[: len(HEARTBEATS)] == rows[len(HEARTBEATS) :]
+    assert len(set(map(str, rows))) > 6

@@ -401,3 +401,24 @@ async def test_a_thread_of_a_message_that_somebody_else_recorded_first_is_not_ta
     await enqueue(store, "slack", version=2)
 
     assert [row.thread for row in await claim(store)] == [{"ts": "1.1"}]
+
+
+async def test_the_oldest_that_could_have_been_sent_is_known(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    async def oldest(cluster: str = builders.CLUSTER) -> object:
+        async with store.transaction() as unit:
+            return await unit.bundles.oldest_due(cluster)
+
+    assert await oldest() is None
+    began = clock()
+    await enqueue(store, "slack", wait=60 * SECOND)
+    assert await oldest() is None  # it waits for others
+    clock.advance(90 * SECOND)
+    assert await oldest() == began + 60 * SECOND
+    await enqueue(store, "slack", version=2)
+    assert await oldest() == began + 60 * SECOND
+    assert await oldest("elsewhere") is None
+    for _ in range(2):
+        await settle(store, *[delivered(row) for row in await claim(store)])
+    assert await oldest() is None

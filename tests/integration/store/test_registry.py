@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rollcall.core import errors, slots
 from rollcall.services import ports
-from rollcall.store import engine
+from rollcall.store import engine, registry
 from support import builders, clocks
 
 LATER = timedelta(hours=1)
@@ -143,6 +143,35 @@ async def test_the_same_name_elsewhere_is_another_job(store: engine.Database) ->
 
     assert await registered(store) == ["report", "report"]
     assert await registered(store, "other") == ["report"]
+
+
+async def test_more_jobs_than_a_page_are_all_listed(store: engine.Database) -> None:
+    last = builders.job("last")
+    await register(store, last)
+    async with store.transaction() as unit:
+        await unit.connection.execute(sa.text(_MANY), {"count": registry.MOST_ROWS})
+
+    names = await registered(store)
+    assert len(names) == registry.MOST_ROWS + 1
+    assert "last" in names
+
+
+_MANY = """
+    INSERT INTO cronjobs (id, cluster, uid, namespace, name, policy, created_at, next_check_at)
+    SELECT gen_random_uuid(), cluster, 'uid-' || n, namespace, 'job-' || n, policy, now(), now()
+    FROM cronjobs, generate_series(1, :count) AS n
+"""
+
+
+async def test_some_jobs_are_those_that_are_not_deleted(store: engine.Database) -> None:
+    alive, gone, other = (builders.job(name) for name in ("alive", "gone", "other"))
+    for job in (alive, gone, other):
+        await register(store, job)
+    async with store.transaction() as unit:
+        await unit.registry.mark_deleted(gone.id, builders.SLOT_AT)
+        rows = await unit.registry.some({alive.id, gone.id})
+        assert await unit.registry.some(()) == []
+    assert [row.job for row in rows] == [alive]
 
 
 async def test_a_deleted_job_is_no_longer_listed_and_the_first_time_counts(

@@ -38,6 +38,26 @@ async def test_an_exception_undoes_everything(store: engine.Database) -> None:
     assert not await is_registered(store, "undone")
 
 
+async def test_what_is_to_follow_follows_once_it_is_kept_and_never_if_it_is_undone(
+    store: engine.Database,
+) -> None:
+    called: list[str] = []
+
+    async def tries(unit: engine.Transaction) -> None:
+        unit.after_commit(lambda: called.append("kept"))
+        assert called == []
+
+    async def fails(unit: engine.Transaction) -> None:
+        await tries(unit)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.run(fails)
+    assert called == []
+    await store.run(tries)
+    assert called == ["kept"]
+
+
 async def test_a_cancelled_transaction_is_undone_and_frees_its_connection(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

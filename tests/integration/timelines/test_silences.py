@@ -145,6 +145,35 @@ async def test_what_is_told_under_a_silence(
     await timeline.play(until="15:30", policy=RULES | {"alerts": {"cooldown": case.cooldown}})
 
 
+async def test_the_end_is_told_to_who_may_have_heard_the_beginning(
+    timeline: Timeline, tells: Callable[[str], Receiver]
+) -> None:
+    team = tells("team")
+    scene = Scene(timeline, team)
+    timeline.at("12:00", team.loses)
+    timeline.at("12:01", timeline.fails)
+    timeline.want("team", "opened", "12:01", "12:01")  # it arrives, and nobody hears that it did
+    timeline.at("12:01:01", scene.begins, "15:00", {})
+    timeline.at("12:30", team.answers)
+    timeline.at("13:01", timeline.succeeds)
+    timeline.want("team", "resolved", "13:01", "13:02")
+    await timeline.play(until="14:00", policy=RULES)
+
+
+async def test_what_may_have_arrived_is_opened_once_more_after_the_silence(
+    timeline: Timeline, tells: Callable[[str], Receiver]
+) -> None:
+    team = tells("team")
+    scene = Scene(timeline, team)
+    timeline.at("12:00", team.loses)
+    timeline.at("12:01", timeline.fails)
+    timeline.want("team", "opened", "12:01", "12:01")
+    timeline.at("12:01:01", scene.begins, "12:40", {})
+    timeline.at("12:30", team.answers)
+    timeline.want("team", "opened", "12:40", "12:41")
+    await timeline.play(until="12:50", policy=RULES)
+
+
 def test_the_table_of_the_reference_has_exactly_these_cases() -> None:
     table = REFERENCE.read_text().split("| under a silence | |")[1].split("\n\n")[0]
     documented = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)

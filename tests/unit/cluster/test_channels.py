@@ -72,6 +72,7 @@ class FakeSender:
 
     kind: str
     config: dict[str, str]
+    templates: dict[str, str]
 
     async def send(self, notification: ports.Notification) -> ports.Delivery:
         return ports.Delivery(delivered=True, detail={"key": notification.key, **self.config})
@@ -112,10 +113,12 @@ class World:
 
 def build(api: FakeApi, clock: clocks.Clock) -> channels.Channels:
     def factory(kind: str) -> channels.Factory:
-        def make(config: Mapping[str, str]) -> ports.Sender:
+        def make(config: Mapping[str, str], templates: Mapping[str, str]) -> ports.Sender:
             if "nonsense" in config.values():
                 raise errors.InvalidSpec("InvalidURL", f"{kind}: write an address")
-            return FakeSender(kind, dict(config))
+            if "{{" in templates.values():
+                raise errors.InvalidSpec(ports.INVALID_TEMPLATES, "templates.title, line 1: odd")
+            return FakeSender(kind, dict(config), dict(templates))
 
         return make
 
@@ -315,6 +318,58 @@ async def test_a_mended_body_is_ready_again(world: World) -> None:
     assert world.ready()[0] == "True"
     assert world.status()["observedGeneration"] == 2
     assert world.told() == ["team"]
+
+
+# Templates.
+
+
+async def templates_of(world: World) -> dict[str, str]:
+    sender = await world.channels.sender("team")
+    assert isinstance(sender, FakeSender)
+    return sender.templates
+
+
+async def test_a_channel_is_built_with_its_templates(world: World) -> None:
+    templates = {"title": "{{ headline }}", "body": "{{ story }}"}
+    world.channels.put(body(WEBHOOK | {"templates": templates}))
+    assert await templates_of(world) == templates
+    await world.channels.tick()
+    assert world.ready()[:2] == ("True", "Configured")
+    assert world.channels.problem("team") is None
+
+
+async def test_with_broken_templates_it_is_not_ready_and_told_all_the_same(world: World) -> None:
+    world.channels.put(body(WEBHOOK | {"templates": {"title": "{{"}}))
+    await world.channels.tick()
+    assert world.ready() == ("False", "InvalidTemplates", "templates.title, line 1: odd")
+    assert world.told() == ["team"]
+    assert world.channels.refused("shop", "job", ["team"]) == []
+    assert await templates_of(world) == {}
+    problem = world.channels.problem("team")
+    assert problem is not None
+    assert problem.reason == ports.INVALID_TEMPLATES
+
+
+async def test_mended_templates_are_used_and_the_channel_is_ready(world: World) -> None:
+    world.channels.put(body(WEBHOOK | {"templates": {"title": "{{"}}))
+    await world.channels.tick()
+    world.channels.put(body(WEBHOOK | {"templates": {"title": "fine"}}, generation=2))
+    await world.after(5)
+    assert world.ready()[0] == "True"
+    assert await templates_of(world) == {"title": "fine"}
+
+
+async def test_what_keeps_it_from_sending_counts_before_its_templates(world: World) -> None:
+    world.channels.put(body(BY_SECRET | {"templates": {"title": "{{"}}))
+    await world.channels.tick()
+    assert world.ready()[1] == "SecretNotFound"
+    world.channels.put(body({"webhook": {"url": "nonsense"}, "templates": {"title": "x"}}, "other"))
+    with pytest.raises(errors.InvalidSpec, match="write an address"):
+        await world.channels.sender("other")
+
+
+def test_of_a_channel_that_is_not_known_no_problem_is_known(world: World) -> None:
+    assert world.channels.problem("other") is None
 
 
 # Secrets.
@@ -640,3 +695,52 @@ async def test_who_of_several_was_not_reached_is_shown_although_the_message_was_
     assert (status["delivered"], status["failed"]) == (1, 0)
     assert status["lastError"]["message"] == "bob@example.com: 550 no such user"
     assert world.ready()[0] == "True"
+
+
+async def test_it_says_what_keeps_which_channel_from_being_ready_and_since_when(
+    world: World,
+) -> None:
+    world.channels.put(body(BY_SECRET, "bare"))
+    world.channels.put(body(WEBHOOK, "well"))
+    world.channels.put(body(BY_SECRET | {"suspend": True}, "off"))
+    await world.after(0)
+    began = world.clock()
+    await world.after(60)
+    found = world.channels.readiness()
+    assert found.keys() == {"bare", "well"}
+    assert found["well"] is None
+    assert found["bare"]
+    assert found["bare"].since == began
+    assert "slack" in found["bare"].why
+
+
+async def test_a_channel_that_refused_for_good_is_not_ready_until_it_takes_a_message(
+    world: World,
+) -> None:
+    world.channels.put(body(WEBHOOK))
+    await world.after(0)
+    world.channels.report("team", REFUSED, world.clock())
+    unready = world.channels.readiness()["team"]
+    assert unready
+    assert unready.why == REFUSED.error
+    world.channels.report("team", DELIVERED, world.clock())
+    assert world.channels.readiness()["team"] is None
+
+
+async def test_before_it_was_checked_what_the_process_before_said_of_a_channel_counts(
+    world: World,
+) -> None:
+    said = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "DeliveryRefused",
+        "message": "hooks.test answered 404",
+        "lastTransitionTime": "2026-03-02T11:00:00Z",
+    }
+    status = {"observedGeneration": 1, "conditions": [said]}
+    world.channels.put(body(WEBHOOK, status=status))
+    unready = world.channels.readiness()["team"]
+    assert unready
+    assert (unready.since.hour, unready.why) == (11, "hooks.test answered 404")
+    world.channels.put(body(WEBHOOK, "new"))
+    assert world.channels.readiness()["new"] is None

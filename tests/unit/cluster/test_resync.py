@@ -177,6 +177,24 @@ async def test_the_rows_of_the_store_are_remembered_once(world: World) -> None:
     assert world.remembered == [row]
 
 
+async def test_the_rows_are_known_before_anything_is_listed_and_not_taken_back_by_the_next_try(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await world.store.register(builders.job())
+
+    def away(*_: object, **__: object) -> None:
+        raise errors.ClusterUnavailable("not now")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(world.kube, "list", away)
+        with pytest.raises(errors.ClusterUnavailable):
+            await world.sync.run_once()
+    assert world.sync.recalled.is_set()
+
+    await started(world)
+    assert world.remembered == [row]
+
+
 async def test_where_nothing_differs_nothing_is_done(world: World) -> None:
     await started(world)
     world.asked.clear()

@@ -33,7 +33,7 @@ BOUNDS = counters.read("counters", LISTED)
 def test_counters_are_held_to_their_bounds(
     counted: dict[str, float], complaints: list[str]
 ) -> None:
-    assert counters.complaints(BOUNDS, counted) == complaints
+    assert counters.complaints(BOUNDS, counted, {}) == complaints
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_counters_are_held_to_their_bounds(
         ("rows", "a list of 1 to 16"),
         ([LISTED[0]] * 17, "a list of 1 to 16"),
         (["rows"], r"counters\[0\]: write name"),
-        ([LISTED[0], {"name": "rows"}], r"counters\[1\]: write name, and min or"),
+        ([LISTED[0], {"name": "rows"}], r"counters\[1\]: write name, and min, max"),
         ([{"name": "rows", "min": "many"}], "min: write a number"),
         ([{"name": "rows", "min": True}], "min: write a number"),
         ([{"name": "rows", "min": -1}], "min: write a number"),
@@ -62,6 +62,8 @@ def run(hours_ago: int, status: Status = Status.SUCCEEDED, **changes: Any) -> Ex
 
 
 def found(*told: tuple[Execution, dict[str, float] | None], **rule: Any) -> findings.Finding | None:  # noqa: ANN401 - of a spec
+    reported = {one.id: findings.Reported(counters=counted) for one, counted in told}
+    reported |= rule.pop("reported", {})
     spec = {"rules": {"counter": {"warning": 1, "critical": 2, "counters": LISTED} | rule}}
     facts = findings.Facts(
         now=AT,
@@ -75,7 +77,7 @@ def found(*told: tuple[Execution, dict[str, float] | None], **rule: Any) -> find
         active_since=None,
         first_slot_final=True,
         typical_duration=None,
-        reported={one.id: findings.Reported(counters=counted) for one, counted in told},
+        reported=reported,
     )
     return rules.check(facts)[Kind.COUNTER].finding
 
@@ -96,6 +98,51 @@ def test_a_run_by_hand_and_one_that_reported_nothing_at_all_alarm_nobody() -> No
     assert found((run(0, trigger=Trigger.MANUAL), {})) is None
     assert found((run(0), None)) is None
     assert found() is None
+
+
+OWN = [{"name": "rows", "deviates": True}]
+USUAL = {"rows": [float(1000 + number) for number in range(40)]}
+
+
+@pytest.mark.parametrize(
+    ("counted", "history", "complaint"),
+    [
+        ({"rows": 990}, USUAL, None),
+        (
+            {"rows": 12},
+            USUAL,
+            "rows is 12, far from 1019.5, the median of 40 runs before (spread 14.83)",
+        ),
+        ({"rows": 12}, {"rows": USUAL["rows"][:19]}, None),
+        ({"rows": 12}, {}, None),
+        ({"others": 12}, USUAL, "rows was not reported"),
+    ],
+    ids=["near", "far", "too few", "none", "absent"],
+)
+def test_a_counter_is_held_to_its_own_history(
+    counted: dict[str, float], history: dict[str, list[float]], complaint: str | None
+) -> None:
+    bounds = counters.read("counters", OWN)
+    said = counters.complaints(bounds, counted, history)
+    assert said == ([complaint] if complaint else [])
+    is_far = bool(complaint and "far from" in complaint)
+    assert bool(counters.deviations(bounds, counted, history)) is is_far
+
+
+def test_what_is_far_is_shown_with_what_it_usually_is() -> None:
+    newest = run(0)
+    told = findings.Reported(counters={"rows": 12}, before=USUAL)
+    finding = found((newest, {}), counters=OWN, reported={newest.id: told})
+    assert finding
+    assert finding.evidence["deviations"] == {
+        "rows": {"value": 12, "median": 1019.5, "spread": 14.826, "runs": 40}
+    }
+
+
+def test_one_that_is_not_to_deviate_and_nothing_else_is_held_to_nothing() -> None:
+    spec = {"rules": {"counter": {"counters": [{"name": "rows", "deviates": False}]}}}
+    with pytest.raises(errors.InvalidSpec, match="deviates: true"):
+        policies.read(spec, policies.defaults())
 
 
 def test_the_bounds_stay_where_a_job_names_thresholds_alone() -> None:

@@ -1,10 +1,12 @@
 """What helps whoever is told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from rollcall.core import executions, hints
+from rollcall.core.policies import Kind
 from support import builders
 
 OPEN = builders.step(reason="SomethingElse").incident
@@ -59,4 +61,21 @@ def test_a_run_is_looked_at_by_its_job() -> None:
 def test_without_a_job_the_cronjob_is_looked_at(run: executions.Execution | None) -> None:
     assert hints.commands(OPEN, run, namespace="shop", name="backup") == [
         "kubectl -n shop describe cronjob backup"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [(Kind.BLIND, "API server"), (Kind.CANNOT_DELIVER, "status of the AlertChannel")],
+)
+def test_what_is_about_no_run_has_advice_of_its_own(kind: Kind, advice: str) -> None:
+    assert advice in (hints.advice(builders.step(kind=kind, reason="NotSeen").incident, None) or "")
+
+
+def test_a_channel_is_looked_at_and_tried() -> None:
+    incident = replace(builders.step(kind=Kind.CANNOT_DELIVER).incident, channel="pager")
+    assert hints.commands_of_cluster(incident) == [
+        "kubectl describe alertchannel pager",
+        "rollcall channel test pager",
+        f"rollcall alerts show {incident.id}",
     ]

@@ -8,12 +8,12 @@ import pytest
 
 from rollcall.core import incidents, messages
 from rollcall.core.policies import Kind, Severity
-from rollcall.notify import wording
+from rollcall.notify import digests, wording
 from rollcall.notify.alertmanager import alerts
 from rollcall.notify.pagerduty import events
 from rollcall.notify.slack import messages as slack
 from rollcall.notify.webhook import discord, teams
-from support import builders
+from support import builders, payloads
 
 STEP = builders.step(
     kind=Kind.MISSED_WIDELY,
@@ -37,7 +37,7 @@ def test_the_headline_names_the_cluster() -> None:
 
 def test_jobs_are_named_as_far_as_they_are_known_and_the_others_counted() -> None:
     assert wording.facts(payload())["Jobs"] == "shop/a, shop/b and 28 more"
-    assert wording.facts(payload(jobs=[]))["Jobs"] == "30 more"
+    assert wording.facts(payload(jobs=[]))["Jobs"] == "30"
 
 
 def test_what_is_over_names_none() -> None:
@@ -46,6 +46,12 @@ def test_what_is_over_names_none() -> None:
     said = payload(over, jobs=[])
     assert wording.headline(said) == "RESOLVED: cluster prod (had many jobs that did not start)"
     assert "Jobs" not in wording.facts(said)
+
+
+def test_in_a_digest_it_names_the_cluster_too() -> None:
+    digest = messages.together([payloads.payload(), payload()])
+    first, *_ = digests.lines(digest, most=10, longest=1000)
+    assert first.startswith("CRITICAL: cluster prod has many jobs that do not start: 30 of 40")
 
 
 def test_alertmanager_gets_labels_of_no_job() -> None:
@@ -57,6 +63,14 @@ def test_alertmanager_gets_labels_of_no_job() -> None:
         "severity": "critical",
     }
     assert alert["annotations"]["jobs"] == "shop/a, shop/b and 28 more"
+
+
+def test_alertmanager_tells_two_channels_that_do_not_deliver_apart() -> None:
+    lost = builders.step(kind=Kind.CANNOT_DELIVER, evidence={"channel": "pager", "lost": 1})
+    alert = alerts.render(payload(lost, jobs=[]), builders.SLOT_AT)
+    assert alert["labels"]["channel"] == "pager"
+    assert alert["annotations"]["summary"] == "AlertChannel pager in cluster prod does not deliver"
+    assert "jobs" not in alert["annotations"]
 
 
 def test_pagerduty_gets_the_cluster_as_its_source() -> None:

@@ -25,7 +25,7 @@ from rollcall.core import (
     tracking,
     windows,
 )
-from rollcall.notify import http, registry
+from rollcall.notify import http, registry, templating
 from rollcall.notify.email import addresses, resend, smtp
 from rollcall.notify.slack import bot
 from rollcall.notify.webhook import channel as webhook
@@ -161,7 +161,7 @@ def test_health_has_the_words_that_the_code_has() -> None:
 def test_channels_have_the_kinds_and_choices_that_the_code_has() -> None:
     spec = definitions.part("alertchannels", "spec")["properties"]
     others = {"severities", "kinds", "namespaceSelector", "cronjobSelector", "suspend"}
-    others |= {"digest", "rateLimit", "activeHours"}
+    others |= {"digest", "rateLimit", "activeHours", "templates"}
     assert spec.keys() - others == KINDS.keys()
     assert _choices(spec["severities"]) == set(policies.Severity)
     assert _choices(spec["kinds"]) == set(policies.Kind)
@@ -296,6 +296,24 @@ def test_the_pace_of_a_channel_has_the_choices_and_bounds_that_the_code_has() ->
     assert pacing.DEFAULT_LIMITS.keys() == KINDS.keys()
 
 
+def test_templates_are_those_that_the_code_knows_within_its_bounds() -> None:
+    texts = definitions.part("alertchannels", "spec", "templates")["properties"]
+    assert texts.keys() == templating.LONGEST.keys()
+    assert {text["maxLength"] for text in texts.values()} == {templating.LONGEST_TEMPLATE}
+    body = {"metadata": {"name": "a"}, "spec": {"email": {}, "templates": {"title": "x"}}}
+    assert channel_specs.read(body, frozenset(KINDS)).templates == {"title": "x"}
+
+
+def test_templates_are_for_the_channels_that_have_words() -> None:
+    _, rule = definitions.part("alertchannels", "spec")["x-kubernetes-validations"]
+    assert set(re.findall(r"has\(self\.(\w+)\)", rule["rule"])) == {
+        "templates",
+        "alertmanager",
+        "webhook",
+    }
+    assert f"self.webhook.format == '{webhook.OURS}'" in rule["rule"]
+
+
 def test_bots_have_the_bounds_and_the_address_that_the_code_has() -> None:
     fields = definitions.part("alertchannels", "spec", "slack")["properties"]
     assert fields["channel"]["maxLength"] == bot.LONGEST_CHANNEL
@@ -303,7 +321,7 @@ def test_bots_have_the_bounds_and_the_address_that_the_code_has() -> None:
 
 
 def test_exactly_one_kind_of_channel_is_written() -> None:
-    (rule,) = definitions.part("alertchannels", "spec")["x-kubernetes-validations"]
+    rule, _ = definitions.part("alertchannels", "spec")["x-kubernetes-validations"]
     assert set(re.findall(r"has\(self\.(\w+)\)", rule["rule"])) == KINDS.keys()
     assert set(re.findall(r"\w+", rule["message"])) >= KINDS.keys()
 

@@ -374,6 +374,7 @@ async def test_a_permanent_refusal_is_dead_at_once_and_the_next_message_is_tried
     assert world.store.row(first).error == "receiver answered 404: no_service"
     assert world.store.row(second).status == "delivered"
     assert world.outcomes == [("team", "dead"), ("team", "delivered")]
+    assert world.store.row(first).is_loss
 
 
 async def test_a_message_to_a_deleted_channel_is_dead(world: World) -> None:
@@ -383,6 +384,7 @@ async def test_a_message_to_a_deleted_channel_is_dead(world: World) -> None:
         "dead",
         "ChannelGone",
     )
+    assert not world.store.row(key, "deleted").is_loss
 
 
 async def test_a_message_to_a_suspended_channel_is_dead_and_nothing_is_sent(world: World) -> None:
@@ -390,6 +392,7 @@ async def test_a_message_to_a_suspended_channel_is_dead_and_nothing_is_sent(worl
     key = world.store.write(ONE)
     await world.round()
     assert (world.store.row(key).status, world.store.row(key).error) == ("dead", "Suspended")
+    assert not world.store.row(key).is_loss
     assert world.senders.sent == []
 
 

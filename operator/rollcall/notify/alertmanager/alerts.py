@@ -40,6 +40,7 @@ def _labels(payload: wording.Payload) -> dict[str, str]:
         "severity": incident["severity"],
         "group": job.get("group"),
         "owner": job.get("owner"),
+        "channel": (incident.get("evidence") or {}).get("channel"),
     }
     return _texts(labels)
 

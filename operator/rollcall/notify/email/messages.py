@@ -60,25 +60,32 @@ def _digest(notification: ports.Notification, domain: str) -> Message:
     payload = notification.payload
     key = f"{notification.key}.{_short(notification.channel)}"
     subject = wording.cut(_line(digests.headline(payload)), LONGEST_SUBJECT)
-    footer = _line(digests.footer(payload))
+    footer = digests.footer(payload)
     listed = [_line(one) for one in digests.lines(payload, most=MOST_LINES, longest=LONGEST_LIST)]
     color = SEVERITIES.get(digests.worst(payload), GREEN)
     items = "\n".join(f"<li>{html.escape(one)}</li>" for one in listed)
+    own = wording.body(payload)
+    listing = _paragraph(own) if own else f"<ul>\n{items}\n</ul>"
     body = (
         f'<h2 style="color:{color};font-size:18px">{html.escape(subject)}</h2>\n'
-        f"<ul>\n{items}\n</ul>\n"
-        f'<p style="color:{GREY};font-size:12px">{html.escape(footer)}</p>'
+        f"{listing}\n{_html_footer(footer)}"
     )
     return Message(
         key=key,
         subject=subject,
-        text="\n".join([*listed, "", "-- ", footer, ""]),
+        text="\n".join([*([_plain(own)] if own else listed), "", "-- ", _line(footer), ""]),
         html=_page(body),
         headers={"Message-ID": f"<{key}@{domain}>", "Auto-Submitted": "auto-generated"},
     )
 
 
 def _text(payload: wording.Payload) -> str:
+    own = wording.body(payload)
+    parts = [_plain(own)] if own else _parts(payload)
+    return "\n\n".join([*parts, f"-- \n{_line(wording.footer(payload))}"]) + "\n"
+
+
+def _parts(payload: wording.Payload) -> list[str]:
     facts = _facts(payload)
     width = max(map(len, facts)) + 2
     parts = [_plain(_story(payload))]
@@ -97,8 +104,7 @@ def _text(payload: wording.Payload) -> str:
         parts.append(f"What to do: {_plain(advice)}")
     if commands:
         parts.append(_indented(commands))
-    parts.append(f"-- \n{_line(wording.footer(payload))}")
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _indented(text: str) -> str:
@@ -108,10 +114,17 @@ def _indented(text: str) -> str:
 def _html(payload: wording.Payload) -> str:
     color = ENDS.get(payload["type"]) or SEVERITIES.get(payload["incident"]["severity"], GREY)
     headline = html.escape(_line(wording.headline(payload)))
+    own = wording.body(payload)
     parts = [
         f'<h2 style="color:{color};font-size:18px">{headline}</h2>',
-        _paragraph(_story(payload)),
+        *([_paragraph(own)] if own else _html_parts(payload)),
+        _html_footer(wording.footer(payload)),
     ]
+    return _page("\n".join(parts))
+
+
+def _html_parts(payload: wording.Payload) -> list[str]:
+    parts = [_paragraph(_story(payload))]
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(_paragraph(repeats))
@@ -128,9 +141,11 @@ def _html(payload: wording.Payload) -> str:
         parts.append(_paragraph(f"What to do: {advice}"))
     if commands:
         parts.append(_code(commands))
-    footer = html.escape(_line(wording.footer(payload)))
-    parts.append(f'<p style="color:{GREY};font-size:12px">{footer}</p>')
-    return _page("\n".join(parts))
+    return parts
+
+
+def _html_footer(text: str) -> str:
+    return f'<p style="color:{GREY};font-size:12px">{html.escape(_line(text))}</p>'
 
 
 def _page(body: str) -> str:

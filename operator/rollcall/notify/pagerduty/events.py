@@ -51,7 +51,7 @@ def render(payload: wording.Payload, *, routing_key: str) -> dict[str, Any]:
 def _payload(payload: wording.Payload) -> dict[str, Any]:
     incident, job = payload["incident"], payload["cronjob"]
     cluster = str(payload.get("cluster"))
-    about = f"{wording.problem(payload)}: {wording.story(payload)}"
+    about = wording.title(payload) or f"{wording.problem(payload)}: {wording.story(payload)}"
     return {
         "summary": wording.cut(about, LONGEST_SUMMARY),
         "source": f"{cluster}/{job['namespace']}/{job['name']}" if job else cluster,
@@ -66,7 +66,7 @@ def _payload(payload: wording.Payload) -> dict[str, Any]:
 
 def _details(payload: wording.Payload) -> dict[str, Any]:
     more = {
-        "Message": wording.story(payload),
+        "Message": wording.body(payload) or wording.story(payload),
         "Repeats": wording.repeats(payload),
         "Changes": wording.changes(payload),
         "Output": wording.output(payload),

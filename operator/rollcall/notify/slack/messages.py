@@ -36,12 +36,14 @@ def render(payload: wording.Payload) -> dict[str, Any]:
         return _digest(payload)
     emoji, color = _look(payload)
     header = wording.cut(f"{emoji} {wording.headline(payload)}", LONGEST_HEADER)
+    own = wording.body(payload)
+    details = [_section(own)] if own else _details(payload)
     return {
-        "text": escape(f"{header}: {wording.story(payload)}", LONGEST_SECTION),
+        "text": escape(f"{header}: {own or wording.story(payload)}", LONGEST_SECTION),
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
         ],
-        "attachments": [{"color": color, "blocks": _details(payload)}],
+        "attachments": [{"color": color, "blocks": [*details, _footer(wording.footer(payload))]}],
     }
 
 
@@ -50,11 +52,8 @@ def _digest(payload: wording.Payload) -> dict[str, Any]:
     emoji, color = SEVERITIES.get(digests.worst(payload), ENDS["incident.resolved"])
     header = wording.cut(f"{emoji} {digests.headline(payload)}", LONGEST_HEADER)
     listed = digests.lines(payload, most=MOST_LINES, longest=LONGEST_SECTION)
-    footer = escape(digests.footer(payload), LONGEST_FIELD)
-    blocks = [
-        _section("\n".join(f"• {line}" for line in listed)),
-        {"type": "context", "elements": [_text(footer)]},
-    ]
+    text = wording.body(payload) or "\n".join(f"• {line}" for line in listed)
+    blocks = [_section(text), _footer(digests.footer(payload))]
     return {
         "text": escape(header, LONGEST_SECTION),
         "blocks": [
@@ -104,8 +103,6 @@ def _details(payload: wording.Payload) -> list[dict[str, Any]]:
     fields = _fields(payload)
     if fields:
         blocks.append({"type": "section", "fields": fields})
-    footer = escape(wording.footer(payload), LONGEST_FIELD)
-    blocks.append({"type": "context", "elements": [_text(footer)]})
     return blocks
 
 
@@ -133,6 +130,10 @@ def _section(text: str) -> dict[str, Any]:
 def _code(text: str) -> dict[str, Any]:
     fenced = escape(text.replace("```", "'''"), LONGEST_SECTION - 8)
     return {"type": "section", "text": _text(f"```\n{fenced}\n```")}
+
+
+def _footer(text: str) -> dict[str, Any]:
+    return {"type": "context", "elements": [_text(escape(text, LONGEST_FIELD))]}
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from rollcall.notify.slack import messages as slack
 from rollcall.notify.webhook import discord, teams
 from rollcall.services import ports
 
+OURS = "rollcall"
 FORMATS: Mapping[str, Callable[[wording.Payload], Mapping[str, Any]]] = {
-    "rollcall": lambda payload: payload,
+    OURS: lambda payload: payload,
     "slack": slack.render,
     "discord": discord.render,
     "teams": teams.render,
@@ -34,7 +35,7 @@ class Settings:
 
     url: str = field(repr=False)
     key: bytes | None = field(default=None, repr=False)
-    format: str = "rollcall"
+    format: str = OURS
 
 
 class Webhook:
@@ -62,7 +63,7 @@ def read(config: Mapping[str, str]) -> Settings:
     if not config.get("url"):
         raise errors.InvalidSpec("InvalidChannel", "webhook: write url or urlSecretRef")
     url = http.check_address(config["url"], "webhook.url")
-    form = config.get("format", "rollcall")
+    form = config.get("format", OURS)
     if form not in FORMATS:
         raise errors.InvalidSpec(
             "InvalidChannel", f"webhook.format: write one of {', '.join(FORMATS)}"

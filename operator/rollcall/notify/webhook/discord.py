@@ -17,6 +17,7 @@ LONGEST_HINT = 400  # the same
 LONGEST_CHANGES = 300  # the same
 LONGEST_FOOTER = 300
 LONGEST_LIST = 4096  # of a digest, which has nothing else
+LONGEST_BODY = 4000  # of a text of the channel's own, beside which there are no fields
 MOST_LINES = 40
 
 GREEN, GREY, BLUE, AMBER, RED = 0x2EB67D, 0x8D8D8D, 0x1264A3, 0xE8912D, 0xD40E0D
@@ -48,9 +49,11 @@ def render(payload: wording.Payload) -> dict[str, Any]:
 def _digest(payload: wording.Payload) -> dict[str, Any]:
     """Build the message of many incidents: how many, and a line for each."""
     listed = digests.lines(payload, most=MOST_LINES, longest=LONGEST_LIST // 2)
+    listed = [_escape(line, LONGEST_LIST // MOST_LINES) for line in listed]
+    own = wording.body(payload)
     embed = {
         "title": _escape(digests.headline(payload), LONGEST_TITLE),
-        "description": "\n".join(_escape(line, LONGEST_LIST // MOST_LINES) for line in listed),
+        "description": _escape(own, LONGEST_BODY) if own else "\n".join(listed),
         "color": SEVERITIES.get(digests.worst(payload), GREEN),
         "timestamp": payload["time"],
         "footer": {"text": wording.cut(digests.footer(payload), LONGEST_FOOTER)},
@@ -59,6 +62,9 @@ def _digest(payload: wording.Payload) -> dict[str, Any]:
 
 
 def _description(payload: wording.Payload) -> str:
+    own = wording.body(payload)
+    if own:
+        return _escape(own, LONGEST_BODY)
     parts = [_escape(wording.story(payload), LONGEST_DESCRIPTION)]
     repeats = wording.repeats(payload)
     if repeats:
@@ -82,6 +88,8 @@ def _code(text: str) -> str:
 
 
 def _facts(payload: wording.Payload) -> dict[str, str]:
+    if wording.body(payload):
+        return {}
     runbook = wording.runbook(payload)
     facts = wording.facts(payload) | ({"Runbook": runbook} if runbook else {})
     return {name: text for name, text in facts.items() if text.strip()}

@@ -59,17 +59,24 @@ def _body(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
         return _digest(payload, longest)
     color = ENDS.get(payload["type"]) or SEVERITIES.get(payload["incident"]["severity"], "default")
     title = _escape(wording.headline(payload), shorter)
-    body = [
+    own = wording.body(payload)
+    details = [_text(_escape(own, 4 * longest))] if own else _details(payload, longest)
+    return [
         _text(title, size="medium", weight="bolder", color=color),
-        _text(_escape(wording.story(payload), longest) or "(no message)"),
+        *details,
+        _text(_escape(wording.footer(payload), shorter), size="small", isSubtle=True),
     ]
+
+
+def _details(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
+    body = [_text(_escape(wording.story(payload), longest) or "(no message)")]
     repeats = wording.repeats(payload)
     if repeats:
         body.append(_text(repeats))
     changes = wording.changes(payload)
     if changes:
         body.append(_text(_escape(changes, longest)))
-    body.append({"type": "FactSet", "facts": _facts(payload, shorter)})
+    body.append({"type": "FactSet", "facts": _facts(payload, min(longest, LONGEST_FACT))})
     output = wording.output(payload)
     if output:
         body.append(_code(output[-longest:]))
@@ -78,20 +85,22 @@ def _body(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
         body.append(_text(_escape(f"What to do: {advice}", longest)))
     if commands:
         body.append(_code(wording.cut(commands, longest)))
-    footer = _escape(wording.footer(payload), shorter)
-    body.append(_text(footer, size="small", isSubtle=True))
     return body
 
 
 def _digest(payload: wording.Payload, longest: int) -> list[dict[str, Any]]:
     """Write how many incidents there are, and a line for each."""
     color = SEVERITIES.get(digests.worst(payload), "good")
-    listed = digests.lines(payload, most=MOST_LINES, longest=4 * longest)
+    listed = [
+        _text(_escape(line, digests.LONGEST_LINE), spacing="small")
+        for line in digests.lines(payload, most=MOST_LINES, longest=4 * longest)
+    ]
+    own = wording.body(payload)
     title = _escape(digests.headline(payload), LONGEST_FACT)
     footer = _escape(digests.footer(payload), LONGEST_FACT)
     return [
         _text(title, size="medium", weight="bolder", color=color),
-        *(_text(_escape(line, digests.LONGEST_LINE), spacing="small") for line in listed),
+        *([_text(_escape(own, 4 * longest))] if own else listed),
         _text(footer, size="small", isSubtle=True),
     ]
 

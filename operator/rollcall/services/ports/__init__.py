@@ -1,8 +1,15 @@
 """What the use cases ask of the outside: small protocols, and the values that cross them."""
 
-from rollcall.services.ports.channels import Delivery, Directory, Repeater, Sender, Senders
+from rollcall.services.ports.channels import (
+    INVALID_TEMPLATES,
+    Delivery,
+    Directory,
+    Repeater,
+    Sender,
+    Senders,
+)
 from rollcall.services.ports.cluster import Evidence
-from rollcall.services.ports.outbox import Bundles, Outbox
+from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import (
     Attempts,
@@ -46,6 +53,7 @@ from rollcall.services.ports.values import (
 )
 
 __all__ = [
+    "INVALID_TEMPLATES",
     "Applied",
     "Attempts",
     "Audit",
@@ -67,6 +75,7 @@ __all__ = [
     "JobState",
     "Ledger",
     "ListedSilence",
+    "Losses",
     "Neighbours",
     "Notification",
     "OpenWindow",

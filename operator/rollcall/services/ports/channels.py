@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
-from rollcall.core import policies
+from rollcall.core import policies, undelivered
 from rollcall.services.ports.values import Notification
+
+# Why a channel is not ready that is told all the same, in the built-in words.
+INVALID_TEMPLATES = "InvalidTemplates"
 
 
 class Directory(Protocol):
@@ -28,6 +31,9 @@ class Directory(Protocol):
     ) -> Sequence[str]:
         """Return the names of the channels that are told of what is true of all jobs."""
 
+    def readiness(self) -> Mapping[str, undelivered.Unready | None]:
+        """Return what keeps each channel that is not suspended from being ready, if anything."""
+
     def labels_of(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return a job's labels; none for one that was not seen yet."""
 
@@ -39,7 +45,7 @@ class Delivery:
     delivered: bool
     permanent: bool = False  # trying the same again cannot help
     retry_after: timedelta | None = None  # the channel asked for this pause
-    error: str | None = None  # of one that is delivered: who of several was not reached
+    error: str | None = None  # of one that is delivered: what went wrong all the same
     detail: Mapping[str, Any] = field(default_factory=dict)
     thread: Mapping[str, Any] | None = None  # one that was begun with this message
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from rollcall.core import incidents, pacing
-from rollcall.services.ports.values import Notification, Outcome, Repetition
+from rollcall.core import incidents, pacing, undelivered
+from rollcall.services.ports.values import Notification, Outcome, Repetition, TrackedJob
 
 
 class Outbox(Protocol):
@@ -26,7 +26,7 @@ class Outbox(Protocol):
         """Let go at once what waits for a crowd."""
 
     async def told(self, incident_id: UUID) -> Sequence[str]:
-        """Return the channels that have or will have heard of this incident."""
+        """Return the channels that have, may have or will have heard of this incident."""
 
     async def to_repeat(self, channels: Sequence[str], *, cluster: str) -> Sequence[Repetition]:
         """Return the open incidents that these channels have or will have heard of."""
@@ -52,7 +52,8 @@ class Outbox(Protocol):
     async def hold_back(self, held: Mapping[int, str]) -> None:
         """Settle claimed rows that are not sent, by id with the reason.
 
-        An incident of which nobody has heard or will hear is no longer announced.
+        An incident of which nobody has surely heard or will hear is to be opened anew, and is no
+        longer announced unless somebody may have heard.
         """
 
     async def unheard(self, incident_ids: Collection[UUID]) -> Collection[tuple[UUID, str]]:
@@ -84,5 +85,18 @@ class Bundles(Protocol):
         The caller has claimed the first in this transaction: nobody else can settle it.
         """
 
+    async def oldest_due(self, cluster: str) -> datetime | None:
+        """Return since when the oldest pending row could have been sent, None for none."""
+
     async def members(self, digest_id: int) -> Sequence[Notification]:
         """Return the rows that this one stands for, itself included."""
+
+
+class Losses(Protocol):
+    """Messages that were given up."""
+
+    async def recent(self, cluster: str) -> Mapping[str, undelivered.Loss]:
+        """Return by channel those of the last day, without their jobs."""
+
+    async def jobs(self, cluster: str, channel: str) -> Sequence[TrackedJob]:
+        """Return the jobs that the newest of them were about."""

@@ -1,6 +1,6 @@
 """What programs report, seen from the use cases: one part of `Transaction` each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -20,6 +20,11 @@ class Reports(Protocol):
 
     async def of(self, execution_id: UUID) -> Sequence[reporting.Heard]:
         """Return what each pod of an execution reported, oldest pod first."""
+
+    async def of_all(
+        self, execution_ids: Collection[UUID]
+    ) -> Mapping[UUID, Sequence[reporting.Heard]]:
+        """Return the same for many executions, each of them."""
 
     async def hearing(self, execution_ids: Sequence[UUID]) -> Mapping[UUID, findings.Hearing]:
         """Return when the pods of executions that go on were heard last.

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rollcall.core import incidents, policies, reporting, silences, slots
-from rollcall.services.ports.outbox import Bundles, Outbox
+from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import (
     Attempts,
@@ -60,6 +60,9 @@ class Registry(Protocol):
 
     async def policy(self, cronjob_id: UUID) -> Mapping[str, Any]:
         """Return the policy of a job's spec, as written; empty for one that is not registered."""
+
+    async def some(self, cronjob_ids: Collection[UUID]) -> Sequence[JobRow]:
+        """Return the rows of these jobs, without those that are deleted."""
 
     async def registered(self, cluster: str) -> Sequence[JobRow]:
         """Return all rows of this cluster that are not deleted."""
@@ -148,6 +151,12 @@ class ClusterIncidents(Protocol):
     async def current(self, cluster: str) -> Mapping[policies.Kind, incidents.Incident]:
         """Return the open and dismissed incidents about a cluster as a whole."""
 
+    async def of_channels(self, cluster: str) -> Mapping[str, incidents.Incident]:
+        """Return those about one of its channels, by channel."""
+
+    async def told_before(self, cluster: str, channel: str, since: datetime) -> datetime | None:
+        """Return when the last one about a channel ended, since then, of which anybody was told."""
+
     async def last_opened(self, cluster: str, kind: policies.Kind) -> datetime | None:
         """Return when the newest incident of a kind about a cluster was opened."""
 
@@ -187,6 +196,7 @@ class Transaction(Protocol):
     cluster_incidents: ClusterIncidents
     outbox: Outbox
     bundles: Bundles
+    losses: Losses
     silences: Silences
     sight: Sight
     neighbours: Neighbours
@@ -194,6 +204,9 @@ class Transaction(Protocol):
     windows: Windows
     dead_letters: DeadLetters
     audit: Audit
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this once all of it is kept, and never if it is undone."""
 
     async def summaries(self, cronjob_ids: Collection[UUID]) -> Mapping[UUID, Summary]:
         """Return what the statuses of jobs show; those that are not registered are left out."""

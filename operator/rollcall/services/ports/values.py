@@ -144,6 +144,7 @@ class Outcome:
     retry_at: datetime | None = None  # None and not delivered: given up
     counts: bool = True  # False: the try does not use up an attempt (429, paused channel)
     error: str | None = None
+    is_loss: bool = True  # given up although somebody was to hear it
     thread: Mapping[str, Any] | None = None  # as its delivery says
 
 

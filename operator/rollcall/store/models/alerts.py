@@ -24,7 +24,10 @@ _OF_CLUSTER = ", ".join(f"'{kind}'" for kind in policies.Kind if kind in policie
 
 
 class Incident(base.Base):
-    """A finding kept from opened to resolved; at most one open per job or cluster and kind."""
+    """A finding kept from opened to resolved.
+
+    At most one of a kind is open, per job, cluster or channel.
+    """
 
     __tablename__ = "incidents"
     __table_args__ = (
@@ -39,6 +42,7 @@ class Incident(base.Base):
             "incidents_open_of_cluster_key",
             "cluster",
             "kind",
+            text("coalesce(channel, '')"),
             unique=True,
             postgresql_where=text("resolved_at IS NULL AND cluster IS NOT NULL"),
         ),
@@ -62,6 +66,7 @@ class Incident(base.Base):
             name="owner",
         ),
         CheckConstraint("(cronjob_id IS NULL) = (cluster IS NOT NULL)", name="cluster"),
+        CheckConstraint("(channel IS NOT NULL) = (kind = 'cannot_deliver')", name="channel"),
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint(
             "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name="acknowledged"
@@ -72,6 +77,7 @@ class Incident(base.Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     cronjob_id: Mapped[UUID | None] = mapped_column(ForeignKey("cronjobs.id", ondelete="CASCADE"))
     cluster: Mapped[str | None]  # of what is about no single job
+    channel: Mapped[str | None]  # of what is about one of its channels
     kind: Mapped[str]
     severity: Mapped[str]
     reason: Mapped[str]
@@ -147,8 +153,15 @@ class Notification(base.Base):
             "delivered_at",
             postgresql_where=text("delivered_at IS NOT NULL"),
         ),
+        Index(
+            "notifications_dead_idx",
+            "cluster",
+            "dead_at",
+            postgresql_where=text("dead_at IS NOT NULL"),
+        ),
         base.one_of("status", ("pending", "delivered", "dead", "suppressed")),
         CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered_at"),
+        CheckConstraint("dead_at IS NULL OR status = 'dead'", name="dead_at"),
         CheckConstraint("(status = 'suppressed') = (suppressed_by IS NOT NULL)", name="suppressed"),
         CheckConstraint("(waited_for IS NULL) = (waited_until IS NULL)", name="waited"),
         CheckConstraint("digest_id <= id", name="digest"),
@@ -167,6 +180,7 @@ class Notification(base.Base):
     next_at: Mapped[datetime]  # due from here on; a claim moves it to the end of its lease
     holder: Mapped[str | None]
     delivered_at: Mapped[datetime | None]
+    dead_at: Mapped[datetime | None]  # when it was given up, though it was to be delivered
     last_error: Mapped[str | None]
     suppressed_by: Mapped[str | None]  # why it was not sent
     # What a channel needs to find the first message of the incident, if this one was it.
