@@ -106,7 +106,6 @@ class Truth:
             job_name=f"{self.job.name}-{int(at.timestamp()) // 60}",
             template=TEMPLATES[slot % 2],
         )
-        yield replace(job, suspended=True, template=None)
         yield job
         for number in range(fate.pods):
             yield from self._of_pod(job, fate, number)
