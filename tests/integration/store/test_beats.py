@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -161,6 +162,9 @@ def _take_writes(server: postgres.Server, word: str) -> None:
     read_only = {"on": "off", "off": "on"}[word]
     server.execute(f"ALTER SYSTEM SET default_transaction_read_only TO {read_only}")
     server.execute("SELECT pg_reload_conf()")
+    # It only asks. A new connection has the value no earlier than the others are told of it.
+    while server.execute("SHOW default_transaction_read_only") != [(read_only,)]:
+        time.sleep(0.01)
 
 
 async def test_a_moved_name_is_followed_after_a_while(
