@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from support import postgres
 
@@ -34,7 +35,7 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 # TRUNCATE writes new files for all tables and indexes that refer to one another.
 _FILLED = """
-SELECT oid::regclass::text FROM pg_class
+SELECT relname FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
     AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0"""
 _RESTART = """
@@ -99,10 +100,13 @@ def _is_as_new(lent: _Spare) -> bool:
 def _empty(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     filled = [name for (name,) in connection.execute(_FILLED)]
     if filled:
-        deletes = "; ".join(f"DELETE FROM {name}" for name in filled)  # noqa: S608 - names of ours
-        connection.execute(f"SET session_replication_role = replica; {deletes}".encode())
+        connection.execute("SET session_replication_role = replica")
+        deletes = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in filled]
+        connection.execute(sql.SQL("; ").join(deletes))
         # Without the remains of old rows, new ones lie in the order in which they come.
-        connection.execute(f"VACUUM {', '.join(filled)}".encode())
+        connection.execute(
+            sql.SQL("VACUUM {}").format(sql.SQL(", ").join(map(sql.Identifier, filled)))
+        )
         connection.execute(_RESTART)
 
 

@@ -74,7 +74,7 @@ class Listing:
         Raises errors.InvalidSpec for a cursor that no page ended with.
         """
         after = cursors.decode(cursor) if cursor else None
-        query, given = await self._query(choice, after, limit + 1)
+        query, given = await self.query(choice, after, limit + 1)
         found = [_listed(row) for row in await self.connection.execute(query, given)]
         items = found[:limit]
         return listing.Page(
@@ -98,9 +98,10 @@ class Listing:
         row = (await self.connection.execute(_BY_ID, key)).one_or_none()
         return _listed(row) if row else None
 
-    async def _query(
+    async def query(
         self, choice: listing.Choice, after: cursors.Position | None, limit: int
     ) -> tuple[sa.Select[Any], dict[str, Any]]:
+        """Return what reads the first `limit` rows beyond a position, and its parameters."""
         naming = _named(choice)
         given = _given(
             {

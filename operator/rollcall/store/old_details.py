@@ -50,21 +50,20 @@ OF_JOBS = (
         """
     ),
 )
-_SEEN_AGAIN = f"interval '{job_templates.SEEN_AGAIN.days} days'"
 # Those that runs have are said to be seen once a week; the newest is that of the next runs.
 JOB_TEMPLATES = sa.text(
-    f"""
+    """
     DELETE FROM job_templates WHERE (cronjob_id, hash) IN (
         SELECT cronjob_id, hash FROM job_templates AS old
-        WHERE seen_at < CAST(:before AS timestamptz) - {_SEEN_AGAIN}
+        WHERE seen_at < CAST(:before AS timestamptz) - CAST(:seen_again AS interval)
             AND EXISTS (
                 SELECT FROM job_templates AS newer
                 WHERE newer.cronjob_id = old.cronjob_id AND newer.seen_at > old.seen_at
             )
         LIMIT :rows
     )
-    """  # noqa: S608 - our names
-)
+    """
+).bindparams(seen_again=job_templates.SEEN_AGAIN)
 AUDIT = sa.text(
     "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE at < :before LIMIT :rows)"
 )

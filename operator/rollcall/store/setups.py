@@ -15,7 +15,7 @@ LOOKBACK = 1000
 MOST_PODS = 50  # of a run, the newest
 
 _PAIR = sa.text(
-    f"""
+    """
     WITH wanted AS (
         SELECT slot_at, id, cronjob_id, trigger, ended_at, template_hash, true AS is_run
         FROM executions WHERE slot_at = :slot_at AND id = :id
@@ -25,7 +25,7 @@ _PAIR = sa.text(
                 SELECT * FROM executions
                 WHERE cronjob_id = :cronjob_id AND slot_at <= :slot_at
                     AND (slot_at, id) < (:slot_at, :id)
-                ORDER BY slot_at DESC, id DESC LIMIT {LOOKBACK}
+                ORDER BY slot_at DESC, id DESC LIMIT :lookback
             ) AS before
             WHERE status = 'succeeded' ORDER BY slot_at DESC, id DESC LIMIT 1
         )
@@ -50,11 +50,11 @@ _PAIR = sa.text(
         ) AS told
         FROM (
             SELECT node, image_ids, ended_at, reason, created_at, pod_uid FROM attempts
-            WHERE execution_id = wanted.id ORDER BY created_at DESC, pod_uid DESC LIMIT {MOST_PODS}
+            WHERE execution_id = wanted.id ORDER BY created_at DESC, pod_uid DESC LIMIT :most_pods
         ) AS newest
     ) AS pods ON true
-    """  # noqa: S608 - no value in it comes from outside
-)
+    """
+).bindparams(lookback=LOOKBACK, most_pods=MOST_PODS)
 
 
 @dataclass(slots=True)

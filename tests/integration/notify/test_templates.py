@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -65,10 +66,12 @@ class World:
         (condition,) = self.kube.objects[f"{paths.CHANNELS}/team"]["status"]["conditions"]
         return condition["status"], condition["reason"], condition["message"]
 
-    async def send(self, body: dict[str, Any], **more: Any) -> ports.Delivery:  # noqa: ANN401 - the rest of a row
+    async def send(
+        self, body: dict[str, Any], thread: Mapping[str, Any] | None = None
+    ) -> ports.Delivery:
         sender = await self.channels.sender("team")
         assert sender is not None
-        delivery = await sender.send(payloads.notification(body, **more))
+        delivery = await sender.send(payloads.notification(body, thread=thread))
         self.channels.report("team", delivery, self.clock())
         return delivery
 

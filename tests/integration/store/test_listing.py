@@ -192,7 +192,7 @@ async def test_one_is_found_by_its_id_within_its_cluster(store: engine.Database)
 
 async def explain(unit: engine.Transaction, choice: Choice) -> set[str]:
     """Return the indexes by which the executions of a page are read."""
-    query, given = await unit.listing._query(choice, None, 50)  # noqa: SLF001
+    query, given = await unit.listing.query(choice, None, 50)
     written = query.params(given).compile(
         dialect=postgresql.dialect(),
         compile_kwargs={"literal_binds": True},  # type: ignore[no-untyped-call]
