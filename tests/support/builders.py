@@ -182,3 +182,22 @@ def _execution(owner: UUID, values: dict[str, Any]) -> executions.Execution:
     else:
         identifier = ids.job_execution_id(job_uid=values["job_uid"], slot_at=slot_at)
     return executions.Execution(**({"id": identifier, "cronjob_id": owner} | values))
+
+
+def opened_of_cluster(
+    finding: findings.Finding | None, *, channel: str | None = None, now: datetime
+) -> incidents.Incident:
+    """Open the incident of a finding about a cluster, or about one of its channels."""
+    step = incident_steps.decide(
+        None,
+        finding,
+        cronjob_id=None,
+        cluster="prod",
+        channel=channel,
+        inhibited_by=None,
+        alerts=alerts(),
+        recovered=False,
+        now=now,
+    )
+    assert step
+    return step.incident

@@ -31,19 +31,7 @@ def answer(rule: policies.Rule = RULE, **changes: object) -> wide.Answer:
 
 
 def opened(found: wide.Answer) -> incidents.Incident:
-    step = incident_steps.decide(
-        None,
-        found.finding,
-        cronjob_id=None,
-        cluster="prod",
-        channel="pager",
-        inhibited_by=None,
-        alerts=builders.alerts(),
-        recovered=False,
-        now=NOW,
-    )
-    assert step
-    return step.incident
+    return builders.opened_of_cluster(found.finding, channel="pager", now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import findings, images, incident_steps, incidents, policies, rule_specs, wide
+from rollcall.core import findings, images, incidents, policies, rule_specs, wide
 from rollcall.core.policies import Kind, Severity
 from support import builders
 
@@ -24,18 +24,7 @@ def cases(count: int, *, first: int = 0, **changes: object) -> list[wide.Case]:
 
 
 def opened(answer: wide.Answer) -> incidents.Incident:
-    step = incident_steps.decide(
-        None,
-        answer.finding,
-        cronjob_id=None,
-        cluster="prod",
-        inhibited_by=None,
-        alerts=builders.alerts(),
-        recovered=False,
-        now=NOW,
-    )
-    assert step
-    return step.incident
+    return builders.opened_of_cluster(answer.finding, now=NOW)
 
 
 def missed(found: list[wide.Case], started: int = 0, **changes: object) -> wide.Answer:
