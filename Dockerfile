@@ -53,7 +53,7 @@ FROM scratch AS sidecar
 COPY --from=sidecar-build /root-of-sidecar /
 USER 65532:65532
 # -I and -S: nothing of the pod's environment or file system changes what is imported.
-ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/opt/rollcall-sidecar"]
+ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/opt/rollcall-sidecar/__main__.py"]
 
 # ---------------------------------------------------------------- postgres
 FROM ${BASE} AS postgres-build

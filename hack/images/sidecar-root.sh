@@ -42,7 +42,7 @@ import importlib, pathlib, sys
 sys.path.insert(0, "/opt/rollcall-sidecar")
 for file in pathlib.Path("/opt/rollcall-sidecar/rollcall_sidecar").glob("*.py"):
     importlib.import_module(f"rollcall_sidecar.{file.stem}")
-import http.client, http.server, socketserver, ssl, encodings.idna
+import email.utils, encodings.idna
 CHECK
 chroot "$root" /usr/bin/python3 -I -S -B /tmp/check.py
 rm "$root/tmp/check.py"

@@ -3,17 +3,19 @@
 1. Without news one report every interval.
 2. News shortens that: items to a fraction of a second that chance picks, so that pods which started
    together do not report together; progress to two seconds after the last report; somebody who
-   waits to at once.
+   waits to at once; somebody who waits for what the run is about to five seconds after it, for the
+   api may not know for hours.
 3. Nothing shortens a back-off, and reports are never closer than a tenth of a second: the api
    takes twenty a second from a pod.
 """
 
 from __future__ import annotations
 
-import random
+import os
 import threading
 import time
-from typing import TYPE_CHECKING
+
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 SHORTEST_GAP = 0.1  # seconds
 ITEM_DELAY = (0.2, 1.0)  # seconds, shortest and longest
 PROGRESS_GAP = 2.0  # seconds
+ASKING_GAP = 5.0  # seconds
+
+
+def chance() -> float:
+    """Draw a number from 0 to 1; importing `random` costs more than all that is drawn."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class Agenda:
@@ -29,7 +37,7 @@ class Agenda:
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = chance,
     ) -> None:
         self._clock = clock
         self._chance = chance
@@ -53,6 +61,10 @@ class Agenda:
     def moved(self) -> None:
         """There is a progress to send."""
         self._bring_forward(max(self._soon(), self._last + PROGRESS_GAP))
+
+    def asked(self) -> None:
+        """Somebody waits to be told what the run is about."""
+        self._bring_forward(max(self._soon(), self._last + ASKING_GAP))
 
     def hurry(self) -> None:
         """Somebody waits for the next report."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 import http
 import itertools
 import json
-import re
-import urllib.parse
-from typing import TYPE_CHECKING, Any, NoReturn
 
-from rollcall_sidecar import refusals
+from rollcall_sidecar import forms, http1, refusals
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from email.message import Message
     from io import BufferedIOBase
+    from typing import Any, NoReturn
 
 LARGEST_BODY = 80 * 1024  # bytes: the largest JSON value of 64 KiB, and some words about it
 # Bytes on the line: a body in chunks may come with as much framing again.
@@ -26,22 +24,29 @@ LARGEST_TRANSFER = 2 * LARGEST_BODY
 # deep stacks would need more memory than the container has.
 DEEPEST = 64
 HIGHEST_NUMBER = 2**53 - 1  # above it, not every whole number is one of JavaScript's or a double
-LONGEST_CHUNK_HEAD = 256  # bytes of the line that gives a chunk's size
 MOST_FIELDS = 200  # of a form: 64 counters and everything else
-CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\s*(?:;.*)?\r?\n")
 
 NUMBERS = frozenset({"done", "total", "retryAfter"})
 DOCUMENTS = frozenset({"value", "payload", "counters", "metadata"})
 GROUPS = frozenset({"counters", "metadata"})  # written as counters.rows=5
 
 
-def read(stream: BufferedIOBase, headers: Message) -> bytes:
-    """Read the whole body; raises Refused when it is too large, incomplete or compressed."""
-    if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+def check(headers: http1.Fields) -> None:
+    """Refuse, before it is read, a body that is too large, compressed or framed in two ways."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise refusals.Refused(
             http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed."
         )
-    if "chunked" in headers.get("Transfer-Encoding", "").lower():
+    coding = headers.get("transfer-encoding")
+    if coding is None:
+        announced(headers)
+    elif coding.lower() != "chunked" or "content-length" in headers:
+        raise refusals.unreadable("A body has a Content-Length, or comes in chunks.")
+
+
+def read(stream: BufferedIOBase, headers: http1.Fields) -> bytes:
+    """Read the whole body; raises Refused when it is incomplete, TooLarge when it is."""
+    if "transfer-encoding" in headers:
         return _chunks(stream)
     length = announced(headers)
     body = stream.read(length)
@@ -50,9 +55,9 @@ def read(stream: BufferedIOBase, headers: Message) -> bytes:
     return body
 
 
-def announced(headers: Message) -> int:
+def announced(headers: http1.Fields) -> int:
     """Return the length that the headers promise; raises Refused when it is too much."""
-    text = headers.get("Content-Length", "0").strip()
+    text = headers.get("content-length", "0")
     if not (text.isascii() and text.isdigit()):
         raise refusals.unreadable("Content-Length is a number of bytes.")
     if len(text) > len(str(LARGEST_BODY)) or int(text) > LARGEST_BODY:
@@ -61,10 +66,11 @@ def announced(headers: Message) -> int:
 
 
 def larger() -> refusals.Refused:
-    """Say how large a body may be."""
+    """Say how large a body may be, and what makes one larger than what is in it."""
     return refusals.too_large(
-        f"A body has at most {LARGEST_BODY // 1024} KiB. Keep what is larger elsewhere, "
-        "and report where it is."
+        f"A body has at most {LARGEST_BODY // 1024} KiB. Send it as JSON in UTF-8 (curl --json): "
+        "a form, or \\u escapes, can take three times the room. Keep what is larger all the same "
+        "elsewhere, and report where it is."
     )
 
 
@@ -85,21 +91,10 @@ def fields(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def _chunks(stream: BufferedIOBase) -> bytes:
-    body = bytearray()
-    while size := _chunk_size(stream.readline(LONGEST_CHUNK_HEAD)):
-        if len(body) + size > LARGEST_BODY:
-            raise larger()
-        body += stream.read(size)
-        if stream.readline(LONGEST_CHUNK_HEAD) not in {b"\r\n", b"\n"}:
-            raise refusals.unreadable("The body's chunks are broken.")
-    return bytes(body)  # what follows (trailers) is of no interest: the connection closes
-
-
-def _chunk_size(line: bytes) -> int:
-    match = CHUNK_SIZE.fullmatch(line)
-    if match is None:
-        raise refusals.unreadable("The body's chunks are broken.")
-    return int(match[1], 16)
+    try:
+        return http1.chunks(stream, LARGEST_BODY)
+    except http1.Malformed as fault:
+        raise refusals.unreadable(f"{fault}.") from None
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -158,8 +153,8 @@ def _no_number(name: str) -> NoReturn:
 
 def _form(text: str) -> dict[str, Any]:
     try:
-        pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
+        pairs = forms.pairs(text, MOST_FIELDS)
+    except forms.TooMany:
         raise refusals.too_large(f"A form has at most {MOST_FIELDS} fields.") from None
     found: dict[str, Any] = {}
     for name, value in pairs:

@@ -5,7 +5,8 @@ Rules:
 1. Nothing that was accepted is dropped while there is room. Without room the program is told so,
    except that a newer checkpoint (or result) takes the place of older ones of its kind.
 2. Of the progress only the latest is kept: that a newer one replaced it is no loss.
-3. What is dropped without an acknowledgement is counted by kind, for as long as the process lives.
+3. What is dropped without an acknowledgement is counted by kind, for as long as the process lives;
+   so is what the api refuses, unless its program waits and is told.
 4. Items are numbered from 1 over all kinds; progress has numbers of its own. Both begin anew with
    the process, whose `boot` tells one numbering from another.
 """
@@ -15,9 +16,9 @@ from __future__ import annotations
 import collections
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall_sidecar import kinds, refusals
+from rollcall_sidecar.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,11 +140,13 @@ class Buffer:
         """
         with self._changed:
             self._through = max(self._through, min(through, self._sent))
-            for verdict in refused:
-                self._judge(verdict)
+            judged = [verdict for verdict in refused if verdict.seq <= self._sent]
+            unheard = {verdict.seq for verdict in judged if not self._judge(verdict)}
             before = len(self._items)
             while self._items and self._items[0].seq <= self._through:
-                self._size -= self._items.popleft().size
+                item = self._items.popleft()
+                self._size -= item.size
+                self._lost[item.kind] += item.seq in unheard
             if batch.progress is not None:
                 self._settle_progress(batch.progress.seq)
             self._lost_told = batch.lost or self._lost_told
@@ -194,11 +197,16 @@ class Buffer:
         """Whether there is a progress that the api does not have."""
         return self._progress is not None
 
+    @property
+    def told(self) -> bool:
+        """Whether the api knows of everything that was lost."""
+        with self._changed:
+            return self._lost == self._lost_told
+
     def remains(self) -> Remains:
         """Return what would be lost if the process ended now."""
         with self._changed:
-            told = self._lost == self._lost_told
-            return Remains(list(self._items), self._progress, dict(self._lost), told)
+            return Remains(list(self._items), self._progress, dict(self._lost), self.told)
 
     def view(self) -> dict[str, object]:
         """Show how full it is, as `GET /run` answers it."""
@@ -234,9 +242,12 @@ class Buffer:
         if self._progress is not None and self._progress.seq <= seq:
             self._progress = None
 
-    def _judge(self, verdict: Verdict) -> None:
-        if (False, verdict.seq) in self._awaited:
+    def _judge(self, verdict: Verdict) -> bool:
+        """Tell who waits for it; say whether anybody does."""
+        awaited = (False, verdict.seq) in self._awaited
+        if awaited:
             self._awaited[False, verdict.seq] = verdict
+        return awaited
 
     def _settled(self, seq: int, *, progress: bool) -> bool:
         through = self._progress_through if progress else self._through

@@ -6,23 +6,25 @@ connections would cost the api more than it takes to open one every 15 seconds.
 
 from __future__ import annotations
 
-import email.utils
 import http
-import http.client
 import json
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall_sidecar import buffer, sockets
+from rollcall_sidecar import buffer, http1, sockets
+from rollcall_sidecar.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from io import BufferedIOBase
+    from typing import Any
+
     from rollcall_sidecar import settings
 
 # Bytes, headers included. Most answers have about 500; one that hands on a checkpoint and dead
 # letters has up to 256 KiB.
 LARGEST_ANSWER = 264 * 1024
 REFUSALS = frozenset({413, 422, 429})  # of single items
+BODILESS = frozenset({204, 304})
 LONGEST_DETAIL = 200  # characters of the api's own words that are kept
 
 
@@ -73,8 +75,8 @@ def post(
     except OSError as error:
         reason = f"cannot reach {endpoint.authority}"
         return Outcome(reason=reason, detail=_words(error), transient=True)
-    except http.client.HTTPException as error:
-        return Outcome(reason="the answer was not HTTP", detail=_words(error), transient=True)
+    except http1.Malformed as fault:
+        return Outcome(reason="the answer was not HTTP", detail=str(fault), transient=True)
     return judge(answer, sequence=sequence, now=datetime.now(UTC))
 
 
@@ -135,24 +137,38 @@ def _detail(content: dict[str, Any]) -> str:
 
 
 def _exchange(endpoint: settings.Endpoint, body: bytes, token: str, seconds: float) -> Answer:
-    connection = http.client.HTTPConnection(endpoint.host, endpoint.port)
-    connection.sock = _connect(endpoint, seconds)
-    try:
-        headers = {
-            "Host": endpoint.authority,
-            "Authorization": f"Bearer {token}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "User-Agent": "rollcall-sidecar",
-            "Connection": "close",
-        }
-        connection.request("POST", endpoint.path, body, headers)
-        response = connection.getresponse()
-        return Answer(
-            response.status, response.getheader("Retry-After"), response.read(LARGEST_ANSWER + 1)
-        )
-    finally:
-        connection.close()
+    head = (
+        f"POST {endpoint.path} HTTP/1.1\r\n"
+        f"Host: {endpoint.authority}\r\n"
+        f"Authorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "Accept: application/json\r\n"
+        "Accept-Encoding: identity\r\n"
+        "User-Agent: rollcall-sidecar\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    with _connect(endpoint, seconds) as connection:
+        connection.sendall(head.encode("ascii") + body)
+        with connection.makefile("rb") as stream:
+            return _answer(stream)
+
+
+def _answer(stream: BufferedIOBase) -> Answer:
+    """Read the answer; one that ends early is judged by what there is of it."""
+    while (status := http1.status_line(http1.start_line(stream))) < http.HTTPStatus.OK:
+        http1.fields(stream)  # it only says that an answer will come
+    headers = http1.fields(stream)
+    length = headers.get("content-length", "")
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = http1.chunks(stream, LARGEST_ANSWER)
+    elif status in BODILESS:
+        body = b""
+    elif length.isascii() and length.isdigit() and len(length) <= len(str(LARGEST_ANSWER)):
+        body = stream.read(int(length))
+    else:
+        body = stream.read(LARGEST_ANSWER + 1)
+    return Answer(status, headers.get("retry-after"), body)
 
 
 def _connect(endpoint: settings.Endpoint, seconds: float) -> sockets.BoundedSocket:
@@ -184,8 +200,14 @@ def _seconds(retry_after: str | None, now: datetime) -> float:
     try:
         seconds = float(retry_after)
     except ValueError:
-        try:
-            seconds = (email.utils.parsedate_to_datetime(retry_after) - now).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
+        seconds = _until(retry_after, now)
     return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
+
+
+def _until(date: str, now: datetime) -> float:
+    from email import utils  # dear, and hardly ever needed: see the package's rule 2
+
+    try:
+        return (utils.parsedate_to_datetime(date) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall_sidecar import bodies, kinds, rates, refusals, run
+from rollcall_sidecar.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rollcall_sidecar import agenda, buffer
 
 PER_SECOND = 100
@@ -64,10 +66,14 @@ class Intake:
         """Tell the agenda what there is to send."""
         if self.kept.urgent:
             self._plan.hurry()
-        elif self.kept.count:
+        elif self.kept.count or not self.kept.told:
             self._plan.news()
         elif self.kept.moved:
             self._plan.moved()
+
+    def asked(self) -> None:
+        """Tell the agenda that a program waits for what only the api knows of its run."""
+        self._plan.asked()
 
     def _judge(
         self, path: str, body: bytes, content_type: str, *, awaited: bool

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall_sidecar import bodies, refusals
+from rollcall_sidecar.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     Check = Callable[[str, Any], Any]
 
 MOST_COUNTERS = 64
-COUNTER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-LETTER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+COUNTER_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,63}"
+LETTER_ID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 LARGEST_DOCUMENT = 64 * 1024  # bytes of a checkpoint's value or a dead letter's payload
 LARGEST_METADATA = 8 * 1024  # bytes
 LONGEST_DELAY = 86400  # seconds
 QUOTED = 60  # characters of an unknown name that are repeated
-NUL_OR_BACKSLASH = re.compile(r"(\\\\)|\\u0000")
-SURROGATES = re.compile("[\ud800-\udfff]")
+NUL_OR_BACKSLASH = r"(\\\\)|\\u0000"
+SURROGATES = "[\ud800-\udfff]"
 REPLACEMENT = "\ufffd"
 
 
@@ -66,8 +67,8 @@ def _known(path: str) -> str:
 
 def _compact(value: Any) -> str:  # noqa: ANN401 - JSON may be anything
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    text = NUL_OR_BACKSLASH.sub(lambda match: match[1] or REPLACEMENT, text)
-    return SURROGATES.sub(REPLACEMENT, text)
+    text = re.sub(NUL_OR_BACKSLASH, lambda match: match[1] or REPLACEMENT, text)
+    return re.sub(SURROGATES, REPLACEMENT, text)
 
 
 def _text(most: int) -> Check:
@@ -108,7 +109,7 @@ def _counters(name: str, value: object) -> dict[str, int | float]:
     if len(value) > MOST_COUNTERS:
         raise refusals.too_large(f"{name} has at most {MOST_COUNTERS} names, not {len(value)}.")
     for counter, number in value.items():
-        if not COUNTER_NAME.fullmatch(counter):
+        if not re.fullmatch(COUNTER_NAME, counter):
             raise refusals.unfit(
                 f"{name}: {counter[:QUOTED]!r} is no name; it has at most 64 letters, digits, "
                 "'_', '.' or '-' and begins with a letter or '_'."
@@ -142,7 +143,7 @@ def _metadata(name: str, value: object) -> object:
 
 
 def _letter_id(name: str, value: object) -> str:
-    if not isinstance(value, str) or not LETTER_ID.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(LETTER_ID, value):
         raise refusals.unfit(f"{name} is the id of a dead letter, as GET /run has it in requeued.")
     return value
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,18 +7,18 @@ outage of any length leaves no heartbeat to catch up with. Failing to report nev
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
-from rollcall_sidecar import ingest, journal, run, width
+from rollcall_sidecar import agenda, ingest, journal, run, width
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
-    from rollcall_sidecar import agenda, buffer, intake, settings
+    from rollcall_sidecar import buffer, intake, settings
 
 EXCHANGE_SECONDS = 5.0  # connect, send and answer together
 LARGEST_REPORT = 192 * 1024  # bytes; the api takes 256 KiB
@@ -27,7 +27,10 @@ JITTER = 0.1  # of the interval, each way: pods that started together drift apar
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
 MOST_DOUBLINGS = 6  # 2**6 s is beyond the longest back-off
-FAREWELL_PAUSE = 0.2  # seconds between attempts while the pod ends
+FIRST_ASK_SECONDS = 5.0  # until the api is asked again what the run is about
+FAREWELL_GAP = 0.2  # seconds between reports that the api takes while the pod ends
+FAREWELL_PAUSE = 0.5  # seconds between attempts that fail then, half as much more or less
+LAST_ATTEMPT = 0.5  # seconds that the last of them has at least
 LARGEST_TOKEN = 16 * 1024  # characters; a service-account token has about 1,200
 
 
@@ -55,6 +58,7 @@ class Beats:
         self._numbering = threading.Lock()
         self._modern = False  # whether the api ever answered for more than a heartbeat
         self._failures = 0
+        self._asked = 0  # how often the api could not say yet all that the run is about
         self._last_reason = ""
         self._last_refusal = ""
         self._refused = ingest.Outcome(reason="")
@@ -76,14 +80,22 @@ class Beats:
             self._last_reason = outcome.reason
             journal.say(f"heartbeat: {outcome.text()}")
         more = self._settle(outcome, batch)
+        keeps_all = more or not (batch.items or batch.progress)
+        self._plan.after(self._pause(outcome, keeps_all=keeps_all), held=not more)
+        self._taken.announce()
+
+    def _pause(self, outcome: ingest.Outcome, *, keeps_all: bool) -> float:
+        """Return the seconds to the next report, if there is no news."""
         seconds = pause(
             outcome,
             failures=self._failures,
             interval=self._settings.heartbeat.total_seconds(),
-            chance=random.random(),  # noqa: S311 - spreads load, hides nothing
+            chance=agenda.chance(),
         )
-        self._plan.after(seconds, held=not more)
-        self._taken.announce()
+        if not (outcome.acknowledged and keeps_all and self._known.wants):
+            return seconds
+        self._asked += 1
+        return min(seconds, asking_pause(self._asked, agenda.chance()))
 
     def farewell(self, idle: float, busy: float) -> None:
         """Stop beating and send the last state, marked as final: once, within `idle` seconds.
@@ -96,19 +108,20 @@ class Beats:
         started = time.monotonic()
         try:
             while (left := started + (busy if self.kept.count else idle) - time.monotonic()) > 0:
-                again_in = self._last_words(left)
+                outcome, more = self._last_words(left)
+                left = started + busy - time.monotonic()
+                again_in = FAREWELL_GAP if more else farewell_pause(outcome, left, agenda.chance())
                 if not self.kept.count or again_in is None or again_in >= left:
                     return
                 time.sleep(again_in)
         except Exception as error:
             journal.mishap("sending the last report", error)
 
-    def _last_words(self, left: float) -> float | None:
-        """Try once; return the seconds to the next attempt, None when none can help."""
+    def _last_words(self, left: float) -> tuple[ingest.Outcome, bool]:
+        """Try once; say whether another report can follow soon."""
         # Half of the time: a replica of the api that hangs must not use up all of it.
         outcome, batch = self._send(min(left, max(left / 2, 1.0)), {"final": True})
-        more = self._settle(outcome, batch)
-        return max(outcome.retry_after, FAREWELL_PAUSE) if more or outcome.transient else None
+        return outcome, self._settle(outcome, batch)
 
     def _send(self, seconds: float, marks: dict[str, Any]) -> tuple[ingest.Outcome, buffer.Batch]:
         batch = self.kept.batch(
@@ -224,3 +237,24 @@ def pause(outcome: ingest.Outcome, *, failures: int, interval: float, chance: fl
     ceiling = FIRST_BACKOFF_SECONDS * (1 << min(max(failures - 1, 0), MOST_DOUBLINGS))
     spread = chance * min(ceiling, LONGEST_BACKOFF_SECONDS)
     return min(outcome.retry_after + spread, LONGEST_BACKOFF_SECONDS)
+
+
+def asking_pause(asked: int, chance: float) -> float:
+    """Return the seconds until the api is asked again what the run is about.
+
+    Most often it knows in a moment; but another run can hold the window for hours.
+    """
+    ceiling = FIRST_ASK_SECONDS * (1 << min(asked - 1, MOST_DOUBLINGS))
+    return min(ceiling, LONGEST_BACKOFF_SECONDS) * (1 - chance / 2)
+
+
+def farewell_pause(outcome: ingest.Outcome, left: float, chance: float) -> float | None:
+    """Return the seconds to the next attempt of a farewell, None when none can help any more.
+
+    No `Retry-After` is kept: there is no later. The last attempt has time for an answer, else the
+    api may keep what we count as lost.
+    """
+    spare = left - LAST_ATTEMPT
+    if not outcome.transient or spare <= 0:
+        return None
+    return min(FAREWELL_PAUSE * (0.5 + chance), spare)

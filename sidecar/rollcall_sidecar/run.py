@@ -5,9 +5,12 @@ from __future__ import annotations
 import collections
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rollcall_sidecar import ingest, settings
 
 
@@ -25,6 +28,7 @@ class Run:
     """The latest state, safe to use from several threads."""
 
     def __init__(self, configured: settings.Settings) -> None:
+        self.can_be_asked = False  # by programs, on the loopback API
         self._settings = configured
         self._changed = threading.Condition()
         self._execution: dict[str, Any] | None = None
@@ -69,9 +73,13 @@ class Run:
 
     @property
     def wants(self) -> bool:
-        """Whether the api is still to say what the run is about."""
+        """Whether the api is still to say what the run is about.
+
+        Where no program can ask, nobody is told: a window or a dead letter that is handed out is
+        this run's to process.
+        """
         with self._changed:
-            return not self._complete()
+            return self.can_be_asked and not self._complete()
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything is known, at most so long; say whether it is."""

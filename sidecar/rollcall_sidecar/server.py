@@ -2,35 +2,27 @@
 
 A program that hammers or stalls it hurts only itself. What is asked and answered is the handler's.
 """
-# mypy: disable-error-code="explicit-override"
-# (typing.override is newer than the oldest Python we run on)
 
 from __future__ import annotations
 
 import collections
 import contextlib
 import http
-import json
 import socket
-import socketserver
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
 
-from rollcall_sidecar import handler, journal, sockets
+from rollcall_sidecar import answers, handler, journal, sockets
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import _socket
+
     from rollcall_sidecar import intake, run
 
-    Request = Any  # socketserver promises no more
-    Address = Any
-
 MOST_CONNECTIONS = 16
-# Connections that wait to be accepted. Beyond it Linux answers with SYN cookies, and then resets
-# those whose place is not free in time: clients would read nothing instead of 429.
-BACKLOG = 128
-# How long one more may wait for a place: most requests take a millisecond.
+# How long one more may wait for a place: most requests take a millisecond. When one waited in vain,
+# no other does until a place is free again: they would wait one after another.
 PATIENCE_SECONDS = 0.05
 LINGER_SECONDS = 1.0
 LARGEST_LEFTOVER = 16 * 1024 * 1024  # bytes of an unread body that are taken off the line
@@ -39,103 +31,87 @@ LEFTOVER_AT_ONCE = 16 * 1024
 MOST_TURNED_AWAY = 128
 
 
-def start(port: int, known: run.Run, taken: intake.Intake) -> None:
-    """Serve in the background; without the port the sidecar only beats, and says so."""
-    try:
-        server = Loopback(port, known, taken)
-    except OSError as error:
-        journal.say(f"no loopback API on 127.0.0.1:{port} ({error.strerror}): only beating")
-        return
+def start(listening: _socket.socket, known: run.Run, taken: intake.Intake) -> None:
+    """Serve in the background whoever connects, and has connected, to the open port."""
+    server = Loopback(socket.socket(fileno=listening.detach()), known, taken)
     threading.Thread(target=server.forever, name="loopback", daemon=True).start()
 
 
-class Loopback(socketserver.ThreadingTCPServer):
+class Loopback:
     """A thread per connection, and never more than `MOST_CONNECTIONS` of them."""
 
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = BACKLOG
-
-    def __init__(self, port: int, known: run.Run, taken: intake.Intake) -> None:
-        super().__init__(("127.0.0.1", port), handler.Handler)
-        self.known = known
-        self.taken = taken
+    def __init__(self, listening: socket.socket, known: run.Run, taken: intake.Intake) -> None:
+        self._listening = listening
+        self._known = known
+        self._taken = taken
         self._free = threading.Semaphore(MOST_CONNECTIONS)
+        self._patience = PATIENCE_SECONDS
         self._turned_away: collections.deque[socket.socket] = collections.deque()
 
     def forever(self) -> None:
         """Serve until the process ends."""
         while True:
             try:
-                self.serve_forever(poll_interval=3600)  # nobody shuts it down: no need to look
+                self.accept()
+            except ConnectionError:
+                continue  # it left before it was accepted
             except Exception as error:
                 journal.mishap("accepting connections", error)
                 time.sleep(1)
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept, and allow one request's time and size."""
-        accepted, address = self.socket.accept()
+    def accept(self) -> None:
+        """Take one connection; start a thread for it if one is free, or say that none is."""
+        accepted, _ = self._listening.accept()
         stream = sockets.BoundedSocket(fileno=accepted.detach())
-        stream.allow(seconds=handler.REQUEST_SECONDS, size=handler.LARGEST_HEAD)
-        return stream, address
-
-    def process_request(self, request: Request, client_address: Address) -> None:
-        """Start a thread for the request if one is free, or say that none is."""
-        if not self._free.acquire(timeout=PATIENCE_SECONDS):
-            self.turn_away(request)
+        is_free = self._free.acquire(timeout=self._patience)
+        self._patience = PATIENCE_SECONDS if is_free else 0.0
+        if not is_free:
+            self.turn_away(stream)
             return
         try:
-            super().process_request(request, client_address)
+            threading.Thread(target=self.serve, args=(stream,), daemon=True).start()
         except BaseException:
             self._free.release()
+            stream.close()
             raise
 
-    def turn_away(self, request: socket.socket) -> None:
+    def turn_away(self, stream: socket.socket) -> None:
         """Say that there is no place, without waiting for anything: this is the accepting thread.
 
         Closing at once would be a reset if the client is still sending, and the answer lost.
         """
-        refuse(request)
-        self._turned_away.append(request)
+        refuse(stream)
+        self._turned_away.append(stream)
         if len(self._turned_away) > MOST_TURNED_AWAY:
             self._turned_away.popleft().close()
 
-    def process_request_thread(self, request: Request, client_address: Address) -> None:
-        """Answer the request, and free the thread's place."""
+    def serve(self, stream: sockets.BoundedSocket) -> None:
+        """Answer the one request, and free the thread's place; clients that left are no news."""
         try:
-            super().process_request_thread(request, client_address)
+            with contextlib.suppress(OSError, sockets.TooLarge):
+                handler.Handler(stream, self._known, self._taken).handle()
+        except Exception as error:
+            journal.mishap("answering on the loopback", error)
         finally:
+            part(stream)
             self._free.release()
 
-    def shutdown_request(self, request: Request) -> None:
-        """Close only after reading what was sent: else the kernel may drop our answer."""
-        try:
-            request.shutdown(socket.SHUT_WR)
-            request.allow(seconds=LINGER_SECONDS, size=LARGEST_LEFTOVER)
-            leftover = bytearray(LEFTOVER_AT_ONCE)
-            while request.recv_into(leftover):
-                pass
-        except (OSError, sockets.TooLarge):
+
+def part(stream: sockets.BoundedSocket) -> None:
+    """Close only after reading what was sent: else the kernel may drop our answer."""
+    with contextlib.suppress(OSError, sockets.TooLarge), stream:
+        stream.shutdown(socket.SHUT_WR)
+        stream.allow(seconds=LINGER_SECONDS, size=LARGEST_LEFTOVER)
+        leftover = bytearray(LEFTOVER_AT_ONCE)
+        while stream.recv_into(leftover):
             pass
-        self.close_request(request)
-
-    def handle_error(self, request: Request, client_address: Address) -> None:  # noqa: ARG002
-        """Keep quiet about clients that left; report everything else."""
-        error = sys.exception()
-        if error is not None and not isinstance(error, OSError | sockets.TooLarge):
-            journal.mishap("answering on the loopback", error)
 
 
-def refuse(request: socket.socket) -> None:
+def refuse(stream: socket.socket) -> None:
     """Answer, without having read it, a request that there is no place for."""
     status = http.HTTPStatus.TOO_MANY_REQUESTS
     detail = f"More than {MOST_CONNECTIONS} requests at a time: close some, or wait less."
-    content = json.dumps(handler.problem(status, detail)) + "\n"
-    head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(content)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-    )
-    request.settimeout(0)
+    stream.settimeout(0)
     with contextlib.suppress(OSError):
-        request.send((head + content).encode())
-        request.shutdown(socket.SHUT_WR)
+        stream.send(answers.problem(status, detail, {"Retry-After": "1"}).written())
+        stream.shutdown(socket.SHUT_WR)

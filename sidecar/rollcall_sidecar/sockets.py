@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
+
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

@@ -12,7 +12,7 @@ some part of it must be at fault, and must not hold up the rest for ever:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rollcall_sidecar import buffer

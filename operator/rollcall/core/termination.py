@@ -5,7 +5,8 @@ Two kinds of text are read, each a JSON object with the one key `rollcall`:
   programs that cannot speak HTTP.
 - Of the sidecar: what it could not send any more, known by (pod UID, boot, seq) like any report.
 
-Nobody vouches for either. One wrong field and the text is what any other is: words for people.
+Nobody vouches for either. One wrong field and the text is what any other is: words for people. But
+of a text that begins as the sidecar's do it is known that something is lost.
 """
 
 import json
@@ -18,9 +19,11 @@ from typing import Any, TypeVar
 
 from rollcall.core import redaction, reporting
 from rollcall.core.reporting import LARGEST_NUMBER, Counters
+from rollcall.core.unsent import Unsent
 
 VERSION = 1
 LONGEST = 4096  # bytes that Kubernetes keeps
+LONGEST_IN_ALL = 12 * 1024  # bytes that the kubelet divides among all containers of a pod
 # What a sidecar counts, and how people call it.
 KINDS = {
     "progress": "progress",
@@ -30,6 +33,9 @@ KINDS = {
     "result": "results",
     "handled": "confirmations",
 }
+UNREAD = "lastWords"  # lost is a whole message, whatever was in it
+LOSSES = {**KINDS, UNREAD: "its last words"}
+_BEGINNING = re.compile(r'\{"rollcall":\{"v":\d+,"boot":"([0-9a-f]{8,32})"')
 _BOOT = re.compile(r"[0-9a-f]{8,32}")
 _COUNTER = re.compile(reporting.COUNTER_NAME)
 _OBJECTS = (dict, list)
@@ -57,6 +63,12 @@ class LastWords:
     progress: reporting.Progress | None = None
     items: Sequence[reporting.Checkpoint | reporting.Result] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
+    unsent: Unsent | None = None  # this much of it may have arrived after all
+
+
+def room(containers: int) -> int:
+    """Return how many bytes are kept of each message in a pod of so many containers."""
+    return min(LONGEST, LONGEST_IN_ALL // containers)
 
 
 def own(text: str | None) -> Own | None:
@@ -69,12 +81,16 @@ def own(text: str | None) -> Own | None:
 
 
 def last_words(text: str | None) -> LastWords | None:
-    """Read what the sidecar left; None for any other text."""
+    """Read what the sidecar left; None for any other text.
+
+    One that cannot be read, because it was cut or is newer than we are, is a loss.
+    """
     try:
         fields = _rollcall(text)
         return _last_words(fields) if fields else None
     except _ERRORS:
-        return None
+        begun = _BEGINNING.match(text or "")
+        return LastWords(boot=begun[1], lost={UNREAD: 1}) if begun else None
 
 
 def _own(fields: Fields) -> Own:
@@ -100,7 +116,19 @@ def _last_words(fields: Fields) -> LastWords:
         progress=_progress(left["progress"]) if left["progress"] else None,
         items=tuple(sorted(items, key=lambda item: item.seq)),
         lost=_sum(_counts(fields, "unsent"), _counts(fields, "lost")),
+        unsent=_unsent(fields),
     )
+
+
+def _unsent(fields: Fields) -> Unsent | None:
+    """Read of which items it can be known whether they arrived: progress has numbers of its own."""
+    through = fields.get("unsentThrough")
+    if through is None:
+        return None
+    if not _is_count(through) or through < 1:
+        raise ValueError("unsentThrough is a seq")
+    counts = {kind: n for kind, n in _counts(fields, "unsent").items() if kind != "progress"}
+    return Unsent(counts=counts, through=through)
 
 
 def _checkpoint(fields: Fields) -> reporting.Checkpoint:

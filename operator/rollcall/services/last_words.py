@@ -1,15 +1,18 @@
-"""What pods leave in their termination messages is kept like a report.
+"""What pods leave in their termination messages is kept like a report; what they lost is told.
 
 It comes with every reading of such a pod; repeating it changes nothing.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from rollcall.core import executions, redaction, reporting, termination
+from rollcall.core import executions, pod_events, redaction, reporting, termination
 from rollcall.services import ports
+
+logger = logging.getLogger(__name__)
 
 Pods = Sequence[executions.Attempt]
 
@@ -33,14 +36,16 @@ def for_people(attempt: executions.Attempt) -> executions.Attempt:
 
 async def keep(transaction: ports.Transaction, found: Sequence[Found]) -> Mapping[UUID, Pods]:
     """Keep what these pods left; return all pods of each run, with their results."""
+    for one in found:
+        await _tell_ends(transaction, one)
     pods = {one.run.id: one.stored for one in found}
     leaving = {one.run: list(_reports(one, transaction.now)) for one in found}
     reports = [report for told in leaving.values() for report in told]
     if not reports:
         return pods
-    await transaction.reports.keep(reports)
+    kept = await transaction.reports.keep(reports)
     for one in found:
-        await _tell_losses(transaction, one, leaving[one.run])
+        await _tell_losses(transaction, one, kept)
     touched = [run for run, told in leaving.items() if told]
     return {**pods, **await transaction.attempts.observe(dict.fromkeys(touched, ()))}
 
@@ -52,7 +57,7 @@ def _reports(found: Found, now: datetime) -> Iterator[reporting.Report]:
             continue
         yield reporting.Report(
             pod_uid=pod.pod_uid,
-            at=now,
+            at=min(pod.ended_at or now, now),
             beats=0,
             boot=words.boot if words else None,
             attempt=_number(pod, found.stored),
@@ -60,6 +65,7 @@ def _reports(found: Found, now: datetime) -> Iterator[reporting.Report]:
             progress=words.progress if words else None,
             items=words.items if words else (),
             lost=words.lost if words else {},
+            unsent=words.unsent if words else None,
             left=_result(own, pod) if own else None,
             is_final=words is not None,
         )
@@ -84,23 +90,31 @@ def _number(pod: executions.Attempt, stored: Pods) -> int:
     )
 
 
+async def _tell_ends(transaction: ports.Transaction, found: Found) -> None:
+    lines = pod_events.of_sidecars(found.seen)
+    if lines and await transaction.events.record(found.run, lines):
+        logger.warning(
+            "sidecar ended before its time",
+            extra={"job_name": found.job_name, "told": lines[-1].message},
+        )
+
+
 async def _tell_losses(
-    transaction: ports.Transaction, found: Found, reports: Sequence[reporting.Report]
+    transaction: ports.Transaction, found: Found, kept: Mapping[str, reporting.Kept]
 ) -> None:
-    pods = {pod.pod_uid: pod for pod in found.seen}
     lines = [
         executions.Event(
-            at=pods[report.pod_uid].ended_at or pods[report.pod_uid].created_at,
+            at=pod.ended_at or pod.created_at,
             source="report",
             reason="ReportsLost",
-            message=f"{pods[report.pod_uid].pod_name} could not deliver {_counted(report.lost)}",
+            message=f"{pod.pod_name} could not deliver {_counted(kept[pod.pod_uid].lost)}",
         )
-        for report in reports
-        if report.lost
+        for pod in found.seen
+        if pod.pod_uid in kept and kept[pod.pod_uid].lost
     ]
     if lines:
         await transaction.events.record(found.run, lines)
 
 
 def _counted(lost: Mapping[str, int]) -> str:
-    return ", ".join(f"{termination.KINDS[kind]} ({count})" for kind, count in lost.items())
+    return ", ".join(f"{termination.LOSSES[kind]} ({count})" for kind, count in lost.items())

@@ -109,7 +109,7 @@ async def test_what_a_sidecar_could_not_send_is_kept_once(world: World) -> None:
     first = await heard(world)
     assert await told(world) == (Status.PARTIAL, "PartialResult", "3 of 5")
     assert first.progress == reporting.Progress(seq=3, done=3, total=5)
-    assert (first.last_heartbeat_at, first.final_at) == (None, AT + 5 * SECOND)
+    assert (first.last_heartbeat_at, first.final_at) == (None, AT + 4 * SECOND)
     world.restart()
     await pod_ends(world, sidecar_said=words)
     world.clock.advance(60 * SECOND)
@@ -166,6 +166,87 @@ async def test_losses_are_counted_and_told(world: World) -> None:
     ]
 
 
+async def told_before(world: World, *items: reporting.Item) -> None:
+    """Let items arrive whose sidecar does not hear of it any more."""
+    await world.sees(started_at=AT + SECOND)
+    report = reporting.Report(pod_uid="pod-1", at=AT, boot=BOOT, items=items)
+    await world.store.run(lambda unit: unit.reports.keep([report]))
+
+
+def errors(*numbers: int) -> list[reporting.Error]:
+    return [reporting.Error(seq=n, at=AT, type="t", message="m") for n in numbers]
+
+
+async def test_what_arrived_although_its_sidecar_did_not_hear_of_it_is_not_lost(
+    world: World,
+) -> None:
+    await told_before(world, *errors(6, 7))
+    words = left(unsent={"error": 2}, unsentThrough=7, lost={"deadLetter": 1})
+    for _ in range(2):
+        await pod_ends(world, sidecar_said=words)
+    assert (await heard(world)).lost == {"deadLetter": 1}
+    (line,) = await story(world)
+    assert line.message == "report-pod-1 could not deliver dead letters (1)"
+
+
+async def test_where_all_arrived_nothing_is_told(world: World) -> None:
+    await told_before(world, *errors(6, 7))
+    await pod_ends(world, sidecar_said=left(unsent={"error": 2}, unsentThrough=7))
+    assert ((await heard(world)).lost, await story(world)) == ({}, [])
+
+
+async def test_where_no_dead_letter_is_kept_any_more_what_was_unsent_stays_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "MOST_DEAD_LETTERS", 1)
+    letters = [
+        reporting.DeadLetter(seq=n, at=AT, item="order-17", payload=None, error="e") for n in (6, 7)
+    ]
+    await told_before(world, *letters)
+    await pod_ends(world, sidecar_said=left(unsent={"deadLetter": 1}, unsentThrough=7))
+    assert (await heard(world)).lost == {"deadLetter": 1}
+
+
+async def test_what_had_not_arrived_is_lost_and_told_once(world: World) -> None:
+    await told_before(world, *errors(6))
+    words = left(result=RESULT, unsent={"error": 2}, unsentThrough=7)
+    for _ in range(2):  # the second time its own result, 8, is settled
+        await pod_ends(world, sidecar_said=words)
+    assert (await heard(world)).lost == {"error": 2}
+    (line,) = await story(world)
+    assert line.message == "report-pod-1 could not deliver errors (2)"
+
+
+async def test_words_that_were_cut_are_a_loss_and_told(world: World) -> None:
+    whole = json.dumps(
+        {"rollcall": {"v": 1, "boot": BOOT, "result": RESULT}}, separators=(",", ":")
+    )
+    await pod_ends(world, sidecar_said=whole[:-9])
+    await pod_ends(world, sidecar_said=whole[:-9])
+    one = await heard(world)
+    assert (one.lost, one.result) == ({"lastWords": 1}, None)
+    (line,) = await story(world)
+    assert (line.reason, line.message) == (
+        "ReportsLost",
+        "report-pod-1 could not deliver its last words (1)",
+    )
+
+
+async def test_a_sidecar_that_is_killed_is_told_once_and_changes_nothing_else(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed = executions.SidecarEnd(number=1, at=AT + 2 * SECOND, exit_code=137, reason="OOMKilled")
+    await world.sees(started_at=AT + SECOND, sidecar_ends=(killed,))
+    await pod_ends(world, exit_code=3, reason="Error", sidecar_ends=(killed,))
+    await job_ends(world, Status.FAILED)
+    (run,) = await world.runs()
+    assert (run.status, run.exit_code, run.message) == (Status.FAILED, 3, "exit code 3")
+    async with world.store.transaction() as unit:
+        told = [line for line in await unit.events.of(run.id) if line.reason == "SidecarEnded"]
+    assert [line.at for line in told] == [AT + 2 * SECOND]
+    assert [one.message for one in caplog.records].count("sidecar ended before its time") == 1
+
+
 async def test_a_result_after_the_verdict_corrects_it(world: World) -> None:
     await job_ends(world)
     assert (await told(world))[0] is Status.SUCCEEDED
@@ -194,3 +275,21 @@ async def test_no_words_of_a_pod_keep_its_run_from_being_written(world: World, w
     await pod_ends(world, sidecar_said=words)
     await job_ends(world)
     assert (await told(world))[0] in {Status.SUCCEEDED, Status.PARTIAL}
+
+
+async def test_a_stage_that_was_left_is_told_with_the_end_of_its_pod(world: World) -> None:
+    await world.sees(started_at=AT + SECOND)
+    loading = reporting.Report(
+        pod_uid="pod-1",
+        at=AT + 2 * SECOND,
+        boot=BOOT,
+        progress=reporting.Progress(seq=1, stage="load"),
+    )
+    world.clock.set(AT + 2 * SECOND)
+    await world.store.run(lambda unit: unit.reports.keep([loading]))
+    progress = {"seq": 3, "at": "2026-03-02T12:00:03Z", "stage": "store"}
+    await pod_ends(world, sidecar_said=left(progress=progress))
+    assert [(line.at - AT, line.message) for line in await story(world)] == [
+        (2 * SECOND, "report-pod-1: load"),
+        (4 * SECOND, "report-pod-1: store"),
+    ]

@@ -8,16 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import reporting, termination
+from rollcall.core import reporting, termination, unsent
 
 BOOT = "0123456789abcdef"
 AT = "2026-03-02T12:00:05+00:00"
+NOTHING_READ = termination.LastWords(boot=BOOT, lost={"lastWords": 1})
 RESULT: dict[str, Any] = {"seq": 8, "at": AT, "result": "partial", "message": "3 of 5"}
 CHECKPOINT: dict[str, Any] = {"seq": 7, "at": AT, "value": {"offset": 17}}
 
 
 def text(**fields: object) -> str:
     return json.dumps({"rollcall": fields})
+
+
+def written(**fields: object) -> str:
+    """Return it as a sidecar writes it."""
+    whole = {"rollcall": {"v": 1, "boot": BOOT, **fields}}
+    return json.dumps(whole, separators=(",", ":"))
 
 
 def left(**fields: object) -> termination.LastWords | None:
@@ -127,12 +134,19 @@ def test_what_stayed_behind_counts_as_lost() -> None:
     )
 
 
+def test_of_the_items_that_stayed_behind_it_is_told_up_to_where_they_go() -> None:
+    words = left(unsent={"error": 2, "progress": 1}, unsentThrough=7, lost={"error": 3})
+    assert words == termination.LastWords(
+        boot=BOOT,
+        lost={"error": 5, "progress": 1},
+        unsent=unsent.Unsent(counts={"error": 2}, through=7),
+    )
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"v": 2},
-        {"boot": "NOT-HEX"},
-        {"boot": 5},
         {"result": "partial"},
         {"result": {**RESULT, "seq": 0}},
         {"result": {**RESULT, "seq": True}},
@@ -145,16 +159,40 @@ def test_what_stayed_behind_counts_as_lost() -> None:
         {"unsent": {"error": -1}},
         {"unsent": {"error": "many"}},
         {"unsent": {"secrets": 1}},
+        {"unsent": {"error": 1}, "unsentThrough": 0},
+        {"unsent": {"error": 1}, "unsentThrough": "7"},
         {"lost": [1]},
     ],
     ids=[
-        "another version", "no boot", "a number as boot", "a word as result", "seq below 1",
+        "another version", "a word as result", "seq below 1",
         "seq a boolean", "no zone", "another age", "no time", "no value", "below zero",
-        "no amount", "a negative count", "no count", "an unknown kind", "a list of counts",
+        "no amount", "a negative count", "no count", "an unknown kind", "up to nothing",
+        "up to a text", "a list of counts",
     ],
 )  # fmt: skip
-def test_a_sidecar_that_says_one_thing_wrong_says_nothing(fields: dict[str, Any]) -> None:
-    assert left(**fields) is None
+def test_of_a_sidecar_that_says_one_thing_wrong_all_is_lost(fields: dict[str, Any]) -> None:
+    assert termination.last_words(written(**fields)) == NOTHING_READ
+
+
+def test_of_a_text_that_was_cut_it_is_known_that_something_is_lost() -> None:
+    whole = written(result=RESULT, checkpoint=CHECKPOINT)
+    begun = len('{"rollcall":{"v":1,"boot":""') + len(BOOT)
+    for end in range(begun, len(whole)):
+        assert termination.last_words(whole[:end]) == NOTHING_READ
+    assert termination.last_words(whole[: begun - 1]) is None
+
+
+@pytest.mark.parametrize("boot", ["NOT-HEX", 5, "a" * 33])
+def test_who_names_no_start_of_a_sidecar_is_none(boot: object) -> None:
+    assert termination.last_words(written(boot=boot, result="partial")) is None
+    assert termination.last_words(written(boot=boot)) is None
+
+
+@pytest.mark.parametrize(
+    ("containers", "kept"), [(1, 4096), (3, 4096), (4, 3072), (13, 945), (100, 122)]
+)
+def test_the_more_containers_the_less_is_kept_of_each(containers: int, kept: int) -> None:
+    assert termination.room(containers) == kept
 
 
 FIELDS = st.sampled_from(

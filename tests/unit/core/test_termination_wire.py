@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.core import reporting, termination
+from rollcall.core import reporting, termination, unsent
 from rollcall_sidecar import buffer, kinds
 from rollcall_sidecar import termination as leaving
 
@@ -25,7 +25,7 @@ def left(*reports: tuple[str, dict[str, object]]) -> termination.LastWords | Non
             kept.put_progress(kinds.encode({"at": AT} | checked))
         else:
             kept.put(kind, kinds.encode({"kind": kind, "at": AT} | checked))
-    return termination.last_words(leaving.message(kept.boot, kept.remains()).decode())
+    return termination.last_words(leaving.message(kept.boot, kept.remains(), 4096).decode())
 
 
 def test_result_checkpoint_and_progress_arrive_and_the_rest_is_counted() -> None:
@@ -49,6 +49,7 @@ def test_result_checkpoint_and_progress_arrive_and_the_rest_is_counted() -> None
     )
     assert words.progress == reporting.Progress(seq=1, done=3, total=5, stage="load")
     assert words.lost == {"deadLetter": 1, "error": 1}
+    assert words.unsent == unsent.Unsent(counts={"deadLetter": 1, "error": 1}, through=3)
 
 
 def test_both_sides_count_the_same_kinds() -> None:

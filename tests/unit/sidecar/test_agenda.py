@@ -78,17 +78,29 @@ def test_somebody_who_waits_is_served_at_once_ten_times_a_second_at_most() -> No
     assert plan.due_in == 0
 
 
+def test_who_waits_for_the_run_has_the_api_asked_every_five_seconds() -> None:
+    plan, clock = planned()
+    plan.after(300, held=False)
+    plan.asked()
+    assert plan.due_in == pytest.approx(5)
+    plan.after(300, held=False)
+    clock.now += 60
+    plan.asked()
+    assert plan.due_in == pytest.approx(0.2)
+
+
 def test_nothing_shortens_a_back_off() -> None:
     plan, _ = planned()
     plan.after(30, held=True)
     plan.news()
     plan.moved()
+    plan.asked()
     plan.hurry()
     assert plan.due_in == 30
 
 
 @given(
-    calls=st.lists(st.sampled_from(["news", "moved", "hurry"])),
+    calls=st.lists(st.sampled_from(["news", "moved", "asked", "hurry"])),
     seconds=st.integers(0, 60),
     held=st.booleans(),
 )

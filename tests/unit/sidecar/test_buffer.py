@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_sidecar import buffer, refusals
+from rollcall_sidecar import buffer, kinds, refusals
 
 EVERYTHING = 10**9
 KINDS = ["checkpoint", "error", "deadLetter", "result", "handled"]
@@ -68,6 +68,18 @@ def test_an_api_that_acknowledges_what_it_never_saw_is_not_believed() -> None:
         kept.put("error", content())
     assert kept.settle(batch(kept, most=2), through=5) == 2
     assert numbers(kept) == [3, 4, 5]
+
+
+def test_an_api_that_refuses_what_it_never_saw_is_not_believed() -> None:
+    kept = buffer.Buffer()
+    greeting = batch(kept)
+    seq = kept.put("deadLetter", content(), awaited=True)
+    refusal = buffer.Verdict(seq, 429, "full")
+    kept.settle(greeting, through=seq, refused=[refusal])
+    assert kept.verdict(seq, 0) is None
+    kept.settle(batch(kept), through=seq, refused=[refusal])
+    assert kept.verdict(seq, 0) == refusal
+    assert batch(kept).lost == {}
 
 
 def test_a_newer_progress_is_kept_while_the_older_is_acknowledged() -> None:
@@ -215,6 +227,28 @@ def test_losses_are_told_until_the_api_knows_them() -> None:
     assert batch(kept).lost["error"] == 1  # cumulative: an api that forgot hears it again
 
 
+def test_an_item_that_the_api_refuses_counts_as_lost_unless_its_program_hears_of_it() -> None:
+    kept = buffer.Buffer()
+    unheard = kept.put("deadLetter", content())
+    heard = kept.put("deadLetter", content(), awaited=True)
+    too_late = kept.put("handled", content(), awaited=True)
+    kept.forget(too_late)
+    refused = [buffer.Verdict(seq, 429, "full") for seq in (unheard, heard, too_late)]
+    kept.settle(batch(kept), through=3, refused=refused)
+    assert kept.remains().lost == dict.fromkeys(kinds.COUNTED, 0) | {"deadLetter": 1, "handled": 1}
+    assert not kept.told
+    kept.settle(batch(kept), through=3)
+    assert kept.told
+
+
+def test_a_refusal_that_is_told_twice_counts_once() -> None:
+    kept = buffer.Buffer()
+    kept.put("error", content())
+    for _ in range(2):
+        kept.settle(batch(kept), through=1, refused=[buffer.Verdict(1, 429, "full")])
+    assert batch(kept).lost["error"] == 1
+
+
 def test_every_process_has_a_boot_of_its_own() -> None:
     boots = {buffer.Buffer().boot for _ in range(9)}
     assert len(boots) == 9
@@ -224,7 +258,7 @@ def test_every_process_has_a_boot_of_its_own() -> None:
 @given(
     st.lists(
         st.tuples(st.sampled_from(KINDS), st.integers(0, 70_000))
-        | st.tuples(st.just("send"), st.integers(0, 30)),
+        | st.tuples(st.sampled_from(["send", "refuse"]), st.integers(0, 30)),
         max_size=60,
     )
 )
@@ -232,8 +266,11 @@ def test_nothing_is_lost_silently_and_memory_is_bounded(steps: list[tuple[str, i
     kept = buffer.Buffer()
     accepted = acknowledged = 0
     for what, size in steps:
-        if what == "send":
-            acknowledged += kept.settle(batch(kept), through=size)
+        if what in {"send", "refuse"}:
+            lost = kept.remains().lost
+            refused = [buffer.Verdict(size, 429, "full")] if what == "refuse" else []
+            acknowledged += kept.settle(batch(kept), through=size, refused=refused)
+            acknowledged -= sum(kept.remains().lost.values()) - sum(lost.values())
             kept.landed()
             continue
         try:

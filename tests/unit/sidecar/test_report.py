@@ -1,5 +1,5 @@
 import json
-import random
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ class Pod:
 
     def __init__(self, configured: settings.Settings, api: FakeApi) -> None:
         self.known = run.Run(configured)
+        self.known.can_be_asked = True
         self.plan = agenda.Agenda()
         self.intake = intake.Intake(buffer.Buffer(), self.plan, self.known)
         self.kept = self.intake.kept
@@ -115,6 +116,34 @@ def test_what_the_run_is_about_is_asked_until_it_is_complete(
         pod.beat()
     asked = [["run"]] * 4 + [None] * 2
     assert [body.get("want") for body in api.bodies] == asked
+
+
+def test_what_the_run_is_about_is_asked_again_soon_and_then_less_and_less_often(
+    configured: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "chance", lambda: 0.0)
+    untold = [OLDER, *[ACKNOWLEDGED._replace(run={"complete": False})] * 5]
+    pod = Pod(configured._replace(heartbeat=timedelta(hours=1)), FakeApi(*untold))
+    waits = [pod.beat() for _ in range(7)]
+    assert waits == pytest.approx([5, 10, 20, 40, 60, 60, 3240], abs=0.1)
+
+
+def test_asking_again_never_makes_a_beat_come_later(configured: settings.Settings) -> None:
+    untold = [ACKNOWLEDGED._replace(run={"complete": False})] * 9
+    pod = Pod(configured, FakeApi(*untold))
+    assert max(pod.beat() for _ in range(9)) <= 16.5
+
+
+def test_where_no_program_can_ask_the_interval_is_kept(configured: settings.Settings) -> None:
+    pod = Pod(configured, FakeApi(OLDER))
+    pod.known.can_be_asked = False
+    assert pod.beat() > 13
+
+
+def test_pods_that_ask_again_do_not_do_so_together() -> None:
+    assert report.asking_pause(1, 0) == 5
+    assert report.asking_pause(1, 1) == 2.5
+    assert report.asking_pause(10**6, 1) == 30
 
 
 def test_a_report_carries_what_was_said_until_it_is_acknowledged(
@@ -230,6 +259,31 @@ def test_a_refused_item_is_told_to_who_waits_and_said_once(
     assert said.count("the api refused item 1: 429: 1,000 dead letters are kept") == 1
 
 
+def test_a_refusal_that_nobody_heard_is_told_the_api_as_a_loss_without_waiting_for_a_beat(
+    configured: settings.Settings,
+) -> None:
+    refused = ingest.Settled(1, [buffer.Verdict(1, 429, "1,000 dead letters are kept")])
+    api = FakeApi(ACKNOWLEDGED._replace(items=refused), AWAY)
+    pod = Pod(configured, api)
+    pod.say("/dead-letter", item="i")
+    assert pod.beat() <= 1
+    pod.beat()
+    pod.beat()
+    assert [body.get("lost", {}).get("deadLetter") for body in api.bodies] == [None, 1, 1]
+    assert pod.beat() > 13
+
+
+def test_a_refusal_of_the_final_report_is_left_for_the_termination_message(
+    configured: settings.Settings,
+) -> None:
+    refused = ingest.Settled(1, [buffer.Verdict(1, 429, "1,000 dead letters are kept")])
+    pod = Pod(configured, FakeApi(ACKNOWLEDGED._replace(items=refused)))
+    pod.say("/dead-letter", item="i")
+    pod.beats.farewell(0.8, 4.8)
+    left = pod.kept.remains()
+    assert (left.items, left.lost["deadLetter"], left.told) == ([], 1, False)
+
+
 def test_an_item_with_which_whole_reports_are_refused_is_found_and_given_up(
     configured: settings.Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,9 +353,42 @@ def test_while_something_is_unacknowledged_the_farewell_goes_on_trying(
     assert 1 <= api.posts[0][3] <= 2.4  # one replica that hangs leaves time for another
 
 
-@pytest.mark.parametrize(
-    "outcome", [REFUSED, OLDER, BUSY._replace(retry_after=9)], ids=["refused", "older", "busy"]
-)
+def test_an_api_that_asks_for_more_time_than_the_farewell_has_is_tried_again_all_the_same(
+    configured: settings.Settings,
+) -> None:
+    api = FakeApi(*[BUSY._replace(retry_after=5)] * 2)
+    pod = Pod(configured, api)
+    pod.say("/result", result="partial")
+    started = time.monotonic()
+    pod.beats.farewell(0.8, 4.8)
+    assert time.monotonic() - started < 2
+    assert [len(body["items"]) for body in api.bodies] == [1, 1, 1]
+    assert pod.kept.count == 0
+
+
+def test_a_farewell_tries_until_too_little_time_is_left_for_an_answer(
+    configured: settings.Settings,
+) -> None:
+    api = FakeApi(*[BUSY._replace(retry_after=5)] * 99)
+    pod = Pod(configured, api)
+    pod.say("/result", result="partial")
+    started = time.monotonic()
+    pod.beats.farewell(0.2, 1.6)
+    assert 1 <= time.monotonic() - started <= 1.6
+    assert 3 <= len(api.posts) <= 6
+    assert 0.4 <= api.posts[-1][3] <= 0.6
+
+
+@given(left=st.floats(-1, 5), chance=st.floats(0, 1))
+def test_the_pauses_of_a_farewell_are_short_and_leave_time_for_an_attempt(
+    left: float, chance: float
+) -> None:
+    seconds = report.farewell_pause(BUSY, left, chance)
+    assert (seconds is None) == (left <= 0.5)
+    assert seconds is None or (seconds <= 0.75 and left - seconds >= 0.499)
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, OLDER], ids=["refused", "older"])
 def test_a_farewell_that_time_cannot_help_ends_at_once(
     configured: settings.Settings, outcome: ingest.Outcome
 ) -> None:
@@ -385,7 +472,7 @@ def test_no_back_off_is_longer_than_a_minute(
 def test_failures_are_forgotten_after_an_answer(
     configured: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(random, "random", lambda: 1.0)
+    monkeypatch.setattr(agenda, "chance", lambda: 1.0)
     pod = Pod(configured, FakeApi(AWAY, AWAY, AWAY, REFUSED, AWAY))
     waits = [pod.beat() for _ in range(5)]
     assert waits == pytest.approx([1, 2, 4, 16.5, 1], abs=0.1)

@@ -10,7 +10,9 @@ NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 
 def fresh() -> run.Run:
     values, _ = settings.read({"ROLLCALL_NAMESPACE": "billing", "ROLLCALL_POD_NAME": "nightly-1"})
-    return run.Run(values)
+    known = run.Run(values)
+    known.can_be_asked = True
+    return known
 
 
 def acknowledged(
@@ -113,6 +115,11 @@ def test_a_run_whose_window_another_holds_is_asked_for_again_until_it_is_free() 
     known.record(acknowledged({"id": "019a"}, TOLD | {"complete": True}), now=NOW)
     assert not known.wants
     assert known.wait(60) is True
+
+
+def test_where_no_program_can_ask_nobody_is_told_of_windows_and_dead_letters() -> None:
+    values, _ = settings.read({})
+    assert not run.Run(values).wants
 
 
 def test_a_run_that_the_api_could_not_tell_of_is_not_complete_and_asked_for_again() -> None:

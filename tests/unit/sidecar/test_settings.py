@@ -14,9 +14,9 @@ def test_an_empty_environment_gives_the_defaults_and_nowhere_to_report_to() -> N
     assert values == settings.Settings(
         ingest=None,
         heartbeat=timedelta(seconds=15),
-        port=7655,
         token_file="/var/run/secrets/kubernetes.io/serviceaccount/token",
         termination_log="/dev/termination-log",
+        termination_bytes=4096,
         namespace=None,
         pod_name=None,
         pod_uid=None,
@@ -29,9 +29,9 @@ def test_what_the_operator_writes_is_used() -> None:
         URL
         | {
             "ROLLCALL_HEARTBEAT_SECONDS": "3600",
-            "ROLLCALL_PORT": "8123",
             "ROLLCALL_TOKEN_FILE": "/token",
             "ROLLCALL_TERMINATION_LOG": "/log",
+            "ROLLCALL_TERMINATION_BYTES": "3072",
             "ROLLCALL_NAMESPACE": "billing",
             "ROLLCALL_POD_NAME": "nightly-1-abc",
             "ROLLCALL_POD_UID": "u-1",
@@ -47,9 +47,9 @@ def test_what_the_operator_writes_is_used() -> None:
             path="/ingest/v1/reports",
         ),
         heartbeat=timedelta(hours=1),
-        port=8123,
         token_file="/token",
         termination_log="/log",
+        termination_bytes=3072,
         namespace="billing",
         pod_name="nightly-1-abc",
         pod_uid="u-1",
@@ -68,15 +68,6 @@ def test_a_heartbeat_that_is_no_number_of_seconds_becomes_fifteen(text: str) -> 
     assert len(complaint) < 250
 
 
-@pytest.mark.parametrize("text", ["0", "65536", "http", "7655/tcp"])
-def test_a_port_that_is_none_becomes_the_default(text: str) -> None:
-    values, complaints = settings.read(URL | {"ROLLCALL_PORT": text})
-    assert values.port == 7655
-    assert complaints == [
-        f"ROLLCALL_PORT={text!r} is not a whole number from 1 to 65535: using 7655"
-    ]
-
-
 @pytest.mark.parametrize(
     ("url", "host", "port", "path"),
     [
@@ -85,11 +76,12 @@ def test_a_port_that_is_none_becomes_the_default(text: str) -> None:
         pytest.param("http://api:81/", "api", 81, "/ingest/v1/reports", id="a slash"),
         pytest.param("http://api/a/b", "api", 80, "/a/b/ingest/v1/reports", id="a path"),
         pytest.param("http://[::1]:8080", "::1", 8080, "/ingest/v1/reports", id="IPv6"),
+        pytest.param("HTTPS://api", "api", 443, "/ingest/v1/reports", id="capitals"),
     ],
 )
 def test_a_url_becomes_an_endpoint(url: str, host: str, port: int, path: str) -> None:
     endpoint = settings.endpoint(url)
-    assert endpoint.tls == url.startswith("https:")
+    assert endpoint.tls == url.lower().startswith("https:")
     assert (endpoint.host, endpoint.port, endpoint.path) == (host, port, path)
 
 
@@ -103,6 +95,8 @@ def test_a_url_becomes_an_endpoint(url: str, host: str, port: int, path: str) ->
         pytest.param("http://api:99999", id="a port too high"),
         pytest.param("http://api:0", id="port zero"),
         pytest.param("http://[::1", id="half an address"),
+        pytest.param("http://[::1]api", id="an address and more"),
+        pytest.param("http://api:", id="no port after all"),
         pytest.param("http://user:secret@api", id="a password"),
         pytest.param("http://user:secret/api", id="a password by mistake"),
         pytest.param("http://api?x=1", id="a query"),
@@ -123,10 +117,7 @@ def test_a_url_that_cannot_be_used_reports_nothing_and_is_not_repeated(url: str)
 @given(
     st.dictionaries(
         st.sampled_from(
-            [
-                f"ROLLCALL_{name}"
-                for name in ("INGEST_URL", "HEARTBEAT_SECONDS", "PORT", "TOKEN_FILE")
-            ]
+            [f"ROLLCALL_{name}" for name in ("INGEST_URL", "HEARTBEAT_SECONDS", "TOKEN_FILE")]
         ),
         st.text() | st.text().map("http://{}".format),
     )
@@ -134,5 +125,4 @@ def test_a_url_that_cannot_be_used_reports_nothing_and_is_not_repeated(url: str)
 def test_no_environment_stops_it(environ: dict[str, str]) -> None:
     values, _ = settings.read(environ)
     assert timedelta(seconds=1) <= values.heartbeat <= timedelta(hours=1)
-    assert 1 <= values.port <= 65535
     assert values.token_file

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rollcall_sidecar import buffer, kinds, termination
 
+ORDER = ("result", "message", "metadata", "checkpoint", "progress")
 AT = {"at": "2026-11-29T10:00:00.000Z"}
 
 
@@ -22,7 +23,7 @@ def holding(*reports: tuple[str, dict[str, Any]]) -> buffer.Buffer:
 
 
 def words(kept: buffer.Buffer) -> dict[str, Any]:
-    content = termination.message(kept.boot, kept.remains())
+    content = termination.message(kept.boot, kept.remains(), 4096)
     assert len(content) <= 4096
     read: dict[str, Any] = json.loads(content)["rollcall"]
     return read
@@ -30,7 +31,7 @@ def words(kept: buffer.Buffer) -> dict[str, Any]:
 
 def test_when_the_api_knows_everything_nothing_is_left() -> None:
     kept = buffer.Buffer()
-    assert termination.message(kept.boot, kept.remains()) == b""
+    assert termination.message(kept.boot, kept.remains(), 4096) == b""
 
 
 def test_what_remains_is_the_latest_of_each_and_the_number_of_the_rest() -> None:
@@ -51,8 +52,14 @@ def test_what_remains_is_the_latest_of_each_and_the_number_of_the_rest() -> None
         "checkpoint": {"seq": 5, "value": {"page": 2}} | AT,
         "progress": {"seq": 1, "done": 4} | AT,
         "unsent": {"checkpoint": 1, "result": 1, "error": 2},
+        "unsentThrough": 4,  # the highest number among those that are counted only
         "lost": dict.fromkeys(kinds.COUNTED, 0),
     }
+
+
+def test_where_no_item_is_only_counted_no_number_is_left() -> None:
+    said = words(holding(("result", {"result": "partial"}), ("progress", {"done": 4})))
+    assert "unsentThrough" not in said
 
 
 def test_a_large_checkpoint_is_counted_instead() -> None:
@@ -79,6 +86,33 @@ def test_the_least_important_goes_first() -> None:
     short = {"result": "partial", "metadata": {"a": "x" * 500}}
     said = words(holding(progress, checkpoint, ("result", short)))
     assert said["result"]["metadata"] == {"a": "x" * 500}
+
+
+@pytest.mark.parametrize(
+    ("largest", "left"),
+    [
+        (4096, ["result", "message", "metadata", "checkpoint", "progress"]),
+        (3072, ["result", "message", "metadata", "checkpoint"]),
+        (2048, ["result", "message", "checkpoint"]),
+        (1024, ["result", "message"]),
+        (500, ["result"]),
+        (270, []),
+    ],
+)
+def test_where_less_is_kept_less_is_written(largest: int, left: list[str]) -> None:
+    kept = holding(
+        ("checkpoint", {"value": "c" * 1000}),
+        ("result", {"result": "partial", "message": "m" * 290, "metadata": {"a": "x" * 800}}),
+        ("progress", {"message": "p" * 900}),
+    )
+    content = termination.message(kept.boot, kept.remains(), largest)
+    assert len(content) <= largest
+    said = json.loads(content)["rollcall"]
+    result = said["result"] or {}
+    parts = {**result, "checkpoint": said["checkpoint"], "progress": said["progress"]}
+    assert [name for name in ORDER if parts.get(name)] == left
+    counted = {"checkpoint", "result", "progress"} - set(left)
+    assert said["unsent"] == dict.fromkeys(sorted(counted), 1)
 
 
 def test_losses_that_the_api_was_not_told_are_left_too() -> None:
@@ -118,7 +152,7 @@ def test_it_always_fits_and_counts_everything(reports: list[tuple[str, dict[str,
 
 def test_the_file_is_written_again_and_emptied_when_all_is_known(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
-    will = termination.Testament(str(path))
+    will = termination.Testament(str(path), 4096)
     kept = holding(("result", {"result": "partial"}))
     will.leave(kept.boot, kept.remains())
     assert json.loads(path.read_text())["rollcall"]["result"]["result"] == "partial"
@@ -130,7 +164,7 @@ def test_the_file_is_written_again_and_emptied_when_all_is_known(tmp_path: Path)
 def test_a_file_that_nothing_is_left_in_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     kept = buffer.Buffer()
-    termination.Testament(str(path)).leave(kept.boot, kept.remains())
+    termination.Testament(str(path), 4096).leave(kept.boot, kept.remains())
     assert not path.exists()
 
 
@@ -138,7 +172,7 @@ def test_a_file_that_cannot_be_written_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kept = holding(("result", {"result": "partial"}))
-    termination.Testament(str(tmp_path / "none" / "log")).leave(kept.boot, kept.remains())
+    termination.Testament(str(tmp_path / "none" / "log"), 4096).leave(kept.boot, kept.remains())
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     assert "No such file" in said

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from support import scriptedapi, sidecars
+from support import loopback, scriptedapi, sidecars
 
 
 @pytest.fixture
 def api_port() -> int:
     """Choose the port that the api listens on, once it runs."""
-    return sidecars.free_port()
+    return loopback.free_port()
 
 
 @pytest.fixture

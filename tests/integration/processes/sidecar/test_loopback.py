@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 
 import pytest
 
@@ -82,6 +83,17 @@ def test_a_run_that_the_api_was_too_busy_to_tell_of_is_waited_for(
     assert len(api.reports) == 2
 
 
+def test_a_window_that_another_run_holds_is_waited_for_however_long_the_interval_is(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
+    held = {**scriptedapi.RUN, "window": None, "complete": False}
+    api.reply(*[scriptedapi.answering(run=held)] * 3)
+    answer = start(heartbeat_seconds="3600").ask("/run?wait=60s")
+    assert answer.json["complete"] is True
+    # Were nobody waiting, it would be asked after 2.5 to 5, then 5 to 10 and 10 to 20 seconds.
+    assert 10 <= answer.seconds <= 17
+
+
 def test_run_stops_waiting_when_asked_to(start: sidecars.Start, api: scriptedapi.Api) -> None:
     api.reply(*[scriptedapi.status(403)] * 9)
     answer = start().ask("/run?wait=2s")
@@ -156,6 +168,8 @@ def test_a_body_nobody_asked_for_does_not_hide_the_answer(start: sidecars.Start)
         pytest.param(b"complete garbage here and there\r\n\r\n", 400, id="garbage"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\r\n", 400, id="TLS"),
         pytest.param(b"GET /run HTTP/9.9\r\n\r\n", 400, id="HTTP of the future"),
+        pytest.param(b"GET /run\r\n\r\n", 400, id="HTTP of the past"),
+        pytest.param(b"GET /run HTTP/1.1\r\nX: y\r\n z\r\n\r\n", 400, id="a folded header"),
     ],
 )
 def test_a_request_that_is_none_is_refused(
@@ -176,15 +190,20 @@ def test_a_request_that_never_ends_is_closed(start: sidecars.Start) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+def take_all_places(sidecar: sidecars.Sidecar, stack: contextlib.ExitStack) -> None:
+    """Let as many clients wait as there are places."""
+    for _ in range(16):
+        stream = stack.enter_context(sidecar.connect())
+        stream.sendall(b"GET /run?wait=60s HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
 def test_more_than_sixteen_at_a_time_are_turned_away(
     start: sidecars.Start, api: scriptedapi.Api
 ) -> None:
     api.reply(scriptedapi.status(403))
     sidecar = start(heartbeat_seconds="3600")
     with contextlib.ExitStack() as stack:
-        for _ in range(16):
-            stream = stack.enter_context(sidecar.connect())
-            stream.sendall(b"GET /run?wait=60s HTTP/1.1\r\nHost: x\r\n\r\n")
+        take_all_places(sidecar, stack)
         with sidecar.connect() as one_more:
             turned_away = read_all(one_more)
         assert turned_away.startswith(b"HTTP/1.1 429 ")
@@ -196,6 +215,20 @@ def test_more_than_sixteen_at_a_time_are_turned_away(
                 return
         threading.Event().wait(0.1)
     pytest.fail("the places of clients that left stay taken")
+
+
+def test_many_more_than_sixteen_are_turned_away_without_waiting_for_one_another(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
+    api.always(scriptedapi.status(403))
+    sidecar = start(heartbeat_seconds="3600")
+    with contextlib.ExitStack() as stack:
+        take_all_places(sidecar, stack)
+        started = time.monotonic()
+        more = [stack.enter_context(sidecar.connect()) for _ in range(40)]
+        answers = [read_all(stream) for stream in more]
+        assert time.monotonic() - started < 1
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 429 "}
 
 
 def test_clients_that_leave_are_no_news(start: sidecars.Start) -> None:

@@ -14,14 +14,22 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-import uvicorn
 from psycopg.rows import dict_row
 from typing_extensions import override  # typing has it from 3.12 on
 
-from rollcall.api import app
 from rollcall.services import ingest
 from rollcall.store import engine
-from support import builders, kube, ledger, reportaudit, reporting, reportload, sidecars
+from support import (
+    builders,
+    ingestserver,
+    kube,
+    ledger,
+    loopback,
+    reportaudit,
+    reporting,
+    reportload,
+    sidecars,
+)
 
 JOB = builders.job()
 RUN = builders.execution(JOB)
@@ -41,18 +49,9 @@ async def served(store: engine.Database) -> AsyncIterator[int]:
         cluster=builders.CLUSTER,
         on_outcome=lambda _: None,
     )
-    port = sidecars.free_port()
-    config = uvicorn.Config(
-        app.ingest_app(use_case), port=port, log_level="warning", lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    try:
+    port = loopback.free_port()
+    async with ingestserver.served(use_case, port):
         yield port
-    finally:
-        server.should_exit = True
-        await task
-        await use_case.close()
 
 
 async def rows(store: engine.Database, query: str) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -164,6 +165,20 @@ def test_an_api_that_comes_back_within_five_seconds_gets_everything(
     assert sidecar.last_words is None
 
 
+def test_a_database_that_is_back_in_two_seconds_gets_everything(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
+    sidecar = start(heartbeat_seconds="3600")
+    sidecar.run_when(lambda run: run["complete"])
+    api.always(scriptedapi.status(503, Retry_After="5"))
+    sidecar.post("/result", result="partial")
+    threading.Timer(2.0, api.always, [scriptedapi.acknowledge]).start()
+    code, seconds = sidecar.stop()
+    assert (code, sidecar.last_words) == (0, None)
+    assert 1.5 <= seconds < 5
+    assert [item["kind"] for item in api.reports[-1].items] == ["result"]
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -195,6 +210,17 @@ def test_what_the_api_does_not_take_is_left_in_the_termination_message(
     assert left["progress"]["done"] == 40
     assert left["unsent"] == {"error": 1}
     assert set(left["lost"].values()) == {0}
+
+
+def test_it_writes_no_more_than_the_kubelet_keeps(start: sidecars.Start) -> None:
+    sidecar = start(termination_bytes="1024")
+    sidecar.post("/checkpoint", value="c" * 900)
+    sidecar.post("/result", result="partial", message="half of it")
+    sidecar.stop()
+    assert sidecar.termination_log.stat().st_size <= 1024
+    left = sidecar.last_words
+    assert left is not None
+    assert (left["result"]["message"], left["unsent"]) == ("half of it", {"checkpoint": 1})
 
 
 def test_the_message_is_there_even_if_the_kubelet_does_not_wait(start: sidecars.Start) -> None:

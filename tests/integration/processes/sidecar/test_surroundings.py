@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support import certificates, scriptedapi, sidecars
+from support import certificates, loopback, scriptedapi, sidecars
+
+LISTEN = "0A"  # state of a socket, as /proc has it
 
 
 def test_a_taken_port_costs_the_loopback_api_only(
@@ -17,8 +19,34 @@ def test_a_taken_port_costs_the_loopback_api_only(
         sidecar = start(port=str(port), ready=False)
         said = sidecar.stderr_when("no loopback API")
         assert f"127.0.0.1:{port}" in said
-        assert [report.body["seq"] for report in api.wait_for(2)[:2]] == [1, 2]
+        reports = api.wait_for(2)[:2]
+    assert [report.body["seq"] for report in reports] == [1, 2]
+    assert not any("want" in report.body for report in reports), (
+        "no program can ask what it is told"
+    )
     assert sidecar.stop()[0] == 0
+
+
+def test_without_a_port_it_only_beats_and_nobody_can_connect(
+    start: sidecars.Start, api: scriptedapi.Api
+) -> None:
+    sidecar = start(port="none", ready=False)
+    reports = api.wait_for(2)[:2]
+    assert not any("want" in report.body for report in reports)
+    assert _listening(sidecar.process.pid) == set()
+    assert sidecar.stop()[0] == 0
+
+
+def test_a_port_is_seen_to_be_open(start: sidecars.Start) -> None:
+    assert len(_listening(start().process.pid)) == 1
+
+
+def _listening(pid: int) -> set[str]:
+    """Return the inodes of the sockets at which a process takes connections."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    open_ones = {row[9] for row in rows if row[3] == LISTEN}
+    links = [str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    return open_ones & {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
 
 
 def test_bad_settings_are_replaced_and_named_once(
@@ -80,7 +108,7 @@ def test_tls_is_spoken_with_authorities_that_are_trusted_only(
     certificate, key = certificates.make(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    port = sidecars.free_port()
+    port = loopback.free_port()
     api = scriptedapi.Api()
     with scriptedapi.serving(api, port, lambda plain: context.wrap_socket(plain, server_side=True)):
         trusting = ["env", f"SSL_CERT_FILE={certificate}", *sidecars.command()]
