@@ -4,21 +4,19 @@ No typed models: a field that they do not know would be lost on the way to the A
 """
 
 import asyncio
-import contextlib
 import functools
 import re
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 
-from rollcall.cluster import credentials
+import rollcall
+from rollcall.cluster import connections, credentials, http11, route
 from rollcall.core import errors, names
 
 Object = dict[str, Any]
@@ -27,7 +25,6 @@ APPLY = "application/apply-patch+yaml"  # JSON is YAML
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 TIMEOUT = 15.0  # seconds for one request
-CONNECTIONS = 20
 CHUNK = 100  # objects per page of a list; a Pod of 9 KB takes ten times as much once it is read
 # 401: our token was not accepted this time; 410: a page of a list came too late.
 _BUSY = frozenset({401, 410, 429, 500, 502, 503, 504})
@@ -37,6 +34,9 @@ _UNFIT = ("failed to create typed patch object", "failed to convert new object")
 _DENIED = re.compile(r'User ".*" cannot \w+ ')
 # In answer to a patch that names a UID: there is another object of this name by now.
 _OTHER_UID = "metadata.uid: Invalid value"
+_ALWAYS = f"Accept: application/json\r\nUser-Agent: rollcall/{rollcall.__version__}\r\n"
+_UNQUOTED = "!$%&'()*+,/:;=?@~"  # beside letters, digits and _.-; a % is a quoted one's
+_PLAIN = re.compile(rf"[\w.\-{_UNQUOTED}]*", re.ASCII)
 
 
 class KubeClient:
@@ -54,9 +54,10 @@ class KubeClient:
         *,
         on_request: Callable[[str], None] = lambda _method: None,
     ) -> None:
-        self._access = access
+        self._authorization = access.authorization
         self._on_request = on_request
-        self._session: aiohttp.ClientSession | None = None
+        self._route = route.Route.of(access)
+        self._connections = connections.Pool(self._route.connect)
         self._date: str | None = None
 
     @classmethod
@@ -71,6 +72,10 @@ class KubeClient:
         `on_request` is called with the method of each request.
         """
         return cls(await credentials.find(context), on_request=on_request)
+
+    def now(self, clock: Callable[[], datetime]) -> datetime:
+        """Return the server's time, by which objects have theirs; ours before its first answer."""
+        return self.server_time or clock()
 
     async def get(self, path: str, **query: str | int) -> Object:
         """Read one object, or one page of a list."""
@@ -121,15 +126,18 @@ class KubeClient:
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
         within: float = TIMEOUT,
+        is_safe: bool = False,
     ) -> Object:
         """Send one request and return its JSON; `within` seconds, the connection's set-up included.
 
+        `is_safe` says that it changes nothing, and may be sent again; of a GET that is known.
         An API server that has just started does not know anybody's rights yet, and denies them all:
         a right is taken for denied only by one that is ready.
         """
         send = functools.partial(
-            self._send, method, path, body, query=query, content_type=content_type, within=within
-        )
+            self._send, method, path, body,
+            query=query, content_type=content_type, within=within, is_safe=is_safe,
+        )  # fmt: skip
         try:
             return await send()
         except errors.Refused as refusal:
@@ -150,19 +158,25 @@ class KubeClient:
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
         within: float,
+        is_safe: bool = False,
     ) -> Object:
-        url = f"{path}?{urlencode(query)}" if query else path
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        payload = msgspec.json.encode(body) if body is not None else None
+        payload = b"" if body is None else msgspec.json.encode(body)
+        target = f"{path}?{urlencode(query)}" if query else path
         self._on_request(method)
         try:
-            async with asyncio.timeout(within), self._ask(method, url, headers, payload) as answer:
-                data = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            text = str(error) or type(error).__name__
+            async with asyncio.timeout(within):
+                head = self._head(method, target, content_type, len(payload))
+                head += _shown(await self._authorization())
+                answer = await self._connections.exchange(
+                    head.encode("ascii") + payload, is_safe=is_safe or method == "GET"
+                )
+        except TimeoutError as error:
+            text = str(error) or f"no answer within {within:g} s"
             raise errors.ClusterUnavailable(f"{method} {path}: {text}") from error
+        except OSError as error:
+            raise errors.ClusterUnavailable(f"{method} {path}: {error}") from error
         self._read_clock(answer.headers)
-        return decode(method, path, answer.status, answer.headers, data)
+        return decode(method, path, answer.status, answer.headers, answer.body)
 
     def _read_clock(self, headers: Mapping[str, str]) -> None:
         """Note the server's time; one text is read once, for it says the same for a second."""
@@ -170,29 +184,19 @@ class KubeClient:
         if said != self._date:
             self._date, self.server_time = said, date_of(headers)
 
-    @contextlib.asynccontextmanager
-    async def _ask(
-        self, method: str, url: str, headers: dict[str, str], payload: bytes | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        access = self._access
-        authorization = await access.authorization()
-        if authorization:
-            headers["Authorization"] = authorization
-        session = self._session = self._session or _session(access.tls)
-        async with session.request(
-            method,
-            access.host + url,
-            headers=headers,
-            data=payload,
-            proxy=access.proxy,
-            server_hostname=access.server_name,
-        ) as answer:
-            yield answer
+    def _head(self, method: str, target: str, content_type: str, size: int) -> str:
+        """Write a request's head but for its last line, which says who asks."""
+        if not _PLAIN.fullmatch(target):
+            target = quote(target, safe=_UNQUOTED)
+        # No Accept-Encoding: the API server would compress what is large, at a price for both.
+        return (
+            f"{method} {self._route.base}{target} HTTP/1.1\r\n{self._route.headers}{_ALWAYS}"
+            f"Content-Type: {content_type}\r\nContent-Length: {size}\r\n"
+        )
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session:
-            await self._session.close()
+        await self._connections.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -201,12 +205,13 @@ class KubeClient:
         await self.close()
 
 
-def _session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls or True),
-        timeout=aiohttp.ClientTimeout(),  # each request has its own
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
+def _shown(authorization: str | None) -> str:
+    """End a head with who asks; a token must not be able to add a header."""
+    if not authorization:
+        return "\r\n"
+    if not (authorization.isascii() and authorization.isprintable()):
+        raise http11.Broken("our token has characters that no header can have")
+    return f"Authorization: {authorization}\r\n\r\n"
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
@@ -226,6 +231,10 @@ def decode(method: str, path: str, status: int, headers: Mapping[str, str], data
         body = {"message": data[:500].decode(errors="replace")}
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return body if isinstance(body, dict) else {"value": body}
+    if status < HTTPStatus.BAD_REQUEST:
+        where = headers.get("Location") or "nowhere"
+        text = f"{method} {path}: redirects are not followed, and HTTP {status} leads to {where}"
+        raise errors.Refused(text, status=status)
     message = str(body.get("message") or f"HTTP {status}") if isinstance(body, dict) else str(body)
     reason = str(body.get("reason") or "") if isinstance(body, dict) else ""
     if status == HTTPStatus.NOT_FOUND:

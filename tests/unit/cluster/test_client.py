@@ -2,13 +2,13 @@
 
 import json
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 import pytest
-from aiohttp import test_utils, web
 
 from rollcall.cluster import client, credentials
 from rollcall.core import errors
-from support import nowhere
+from support import nowhere, rawserver
 
 
 def decode(status: int, body: object = None, **headers: str) -> client.Object:
@@ -138,29 +138,61 @@ async def test_each_request_is_counted_also_one_that_fails() -> None:
 
 
 async def test_a_request_shows_who_we_are_and_says_what_it_carries() -> None:
-    async def answer(request: web.Request) -> web.Response:
-        asked.append((request.path_qs, request.content_type, await request.json()))
-        authorization.append(request.headers.get("Authorization"))
-        return web.json_response({"kind": "Job"}, status=201)
+    async def answer(peer: rawserver.Peer) -> None:
+        while request := await peer.request():
+            asked.append(request)
+            now = "Date: Wed, 21 Oct 2026 07:28:00 GMT"
+            await peer.send(rawserver.ok(b'{"kind": "Job"}', now))
 
     async def secret() -> str | None:
         return "Bearer secret"
 
-    asked: list[tuple[str, str, object]] = []
-    authorization: list[str | None] = []
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
-    async with test_utils.TestServer(application) as server:
+    asked: list[rawserver.Request] = []
+    async with rawserver.serving(answer) as server:
         for by in (secret, nowhere.nobody):
-            access = credentials.Credentials(host=_host(server), tls=None, authorization=by)
+            access = credentials.Credentials(host=server.access().host, tls=None, authorization=by)
             async with client.KubeClient(access) as kube:
                 created = await kube.merge("/jobs/a b", {"spec": "\u00e9"}, manager="a/b")
                 assert created == {"kind": "Job"}
-                assert kube.server_time
-    path = "/jobs/a%20b?fieldManager=a/b&fieldValidation=Ignore"
-    assert asked == [(path, client.MERGE, {"spec": "\u00e9"})] * 2
-    assert authorization == ["Bearer secret", None]
+                assert kube.server_time == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+    target = "/jobs/a%20b?fieldManager=a%2Fb&fieldValidation=Ignore"
+    body = '{"spec":"\u00e9"}'.encode()
+    assert [(one.method, one.target, one.body) for one in asked] == [("PATCH", target, body)] * 2
+    assert {one.headers["content-type"] for one in asked} == {client.MERGE}
+    assert [one.headers.get("authorization") for one in asked] == ["Bearer secret", None]
 
 
-def _host(server: test_utils.TestServer) -> str:
-    return str(server.make_url("/")).rstrip("/")
+@pytest.mark.parametrize("path", ["/a\r\nX: y", "/a b", "/\u00e4", "/a#b", '/"<>`'], ids=ascii)
+async def test_no_path_breaks_a_request(path: str) -> None:
+    asked: list[str] = []
+
+    async def answer(peer: rawserver.Peer) -> None:
+        while request := await peer.request():
+            assert "x" not in request.headers
+            asked.append(unquote(request.target))
+            await peer.send(rawserver.ok())
+
+    async with rawserver.serving(answer) as server, client.KubeClient(server.access()) as kube:
+        assert await kube.get(path) == {}
+    assert asked == [path]
+
+
+@pytest.mark.parametrize("token", ["a\r\nX: y", "a\nb", "\u00e4", "a\x00b"], ids=ascii)
+async def test_a_token_that_no_header_can_have_is_not_sent(token: str) -> None:
+    async def authorization() -> str | None:
+        return f"Bearer {token}"
+
+    async with rawserver.serving(rawserver.always(rawserver.ok())) as server:
+        host = server.access().host
+        access = credentials.Credentials(host=host, tls=None, authorization=authorization)
+        async with client.KubeClient(access) as kube:
+            with pytest.raises(errors.ClusterUnavailable, match="our token has characters"):
+                await kube.get("/api")
+        assert server.peers == []
+
+
+@pytest.mark.parametrize("location", ["https://login.example", ""])
+def test_a_redirect_is_not_followed(location: str) -> None:
+    with pytest.raises(errors.Refused, match=location or "nowhere") as raised:
+        decode(302, b"<a>Found</a>", Location=location)
+    assert raised.value.status == 302

@@ -1,17 +1,15 @@
 """How a process finds the API server and shows who it is."""
 
 import json
-import ssl
 from pathlib import Path
 
 import certifi
 import pytest
-from aiohttp import test_utils, web
 from kubernetes.aio.config import kube_config
 
 from rollcall.cluster import client, credentials
 from rollcall.core import errors
-from support import certificates
+from support import rawserver
 
 
 @pytest.fixture
@@ -72,26 +70,17 @@ async def test_a_token_that_cannot_be_read_again_leaves_us_the_old_one(
 async def test_a_new_authority_of_the_api_server_is_trusted_after_a_minute(
     account: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate, key = certificates.make(tmp_path_factory.mktemp("authority"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    application = web.Application()
-    application.router.add_get("/version", _version)
-    server = test_utils.TestServer(application, scheme="https", host="localhost")
-    await server.start_server(ssl=context)
+    identity = rawserver.identity(tmp_path_factory.mktemp("authority"))
+    version = rawserver.always(rawserver.ok(b'{"major": "1"}'))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
-    async with await client.KubeClient.connect() as kube:
-        with pytest.raises(errors.ClusterUnavailable, match="certificate verify failed"):
-            await kube.get("/version")
-        (account / "ca.crt").write_bytes(certificate.read_bytes())
-        monkeypatch.setattr(credentials, "REREAD", -1.0)
-        assert await kube.get("/version") == {"major": "1"}
-    await server.close()
-
-
-async def _version(_: web.Request) -> web.Response:
-    return web.json_response({"major": "1"})
+    async with rawserver.serving(version, tls=identity.server) as server:
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+        async with await client.KubeClient.connect() as kube:
+            with pytest.raises(errors.ClusterUnavailable, match="certificate verify failed"):
+                await kube.get("/version")
+            (account / "ca.crt").write_bytes(identity.certificate.read_bytes())
+            monkeypatch.setattr(credentials, "REREAD", -1.0)
+            assert await kube.get("/version") == {"major": "1"}
 
 
 @pytest.mark.parametrize("name", ["token", "ca.crt"])
