@@ -97,9 +97,12 @@ class Acknowledgement(msgspec.Struct, rename="camel", omit_defaults=True):
     run: Run | None = None
 
 
+_encoder = msgspec.json.Encoder()
+
+
 def write(request: reports.Request, answer: ingest.Answer) -> bytes:
     """Write the answer to a report that is kept."""
-    return msgspec.json.encode(
+    return _encoder.encode(
         Acknowledgement(
             v=reports.VERSION,
             acknowledged=request.seq,

@@ -1,30 +1,40 @@
-"""The ingest API as an ASGI application.
+"""The ingest API: what is asked for, and what is answered.
 
 Invariants:
 - A report is answered within 5 seconds, the time that a sidecar waits, and with 200 only after
   COMMIT.
 - Every other answer is a problem (RFC 9457), and 503 always says when to come back.
+- One whose pod is known is kept without a task of its own. It is judged by the same functions as
+  the others.
 """
 
+import asyncio
+import functools
 import logging
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
-from rollcall.api import answers, asgi, deadlines, problems, reports
-from rollcall.core import errors
+from typing_extensions import override  # typing has it from 3.12 on
+
+from rollcall.api import answers, deadlines, problems, refusals, reports
+from rollcall.core import errors, reporting
 from rollcall.services import ingest as ingesting
-from rollcall.services import limits, reporters
+from rollcall.services import ports
+from rollcall.serving import limits, messages
 
 logger = logging.getLogger(__name__)
 
 PATH = "/ingest/v1/reports"
 HEALTH = "/healthz"
-LARGEST_BODY = 256 * 1024  # bytes
-READ_WITHIN = 5.0  # seconds; the sidecar gives up then
-ANSWER_WITHIN = 4.5  # seconds after the body: our 503 still reaches the sidecar
-RETRY_AFTER = 5.0  # seconds
+LIMITS = limits.Limits(largest_body=256 * 1024, most_connections=12_000)
+ANSWER_WITHIN = 4.5  # seconds: our 503 still reaches the sidecar, which gives up after 5
+# Seconds until a 429 is told. At once it costs as much as a report that is kept, so that a pod that
+# sends again and again would leave no time for others.
+TOO_MANY_AFTER = 1.0
 COMPLAIN_EACH = 10.0  # seconds between lines of log about what is not kept
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rollcall"'}
+_WELL = messages.Response(body=b'{"status":"ok"}')
+_TOO_LARGE = f"a report has at most {LIMITS.largest_body} bytes"
 
 _OUTCOMES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
@@ -36,21 +46,161 @@ _OUTCOMES = {
 }
 
 
-def ingest_app(ingest: ingesting.Ingest) -> asgi.Application:
-    """Build the application for sidecars."""
-    endpoint = _Reports(ingest)
+class _Pending:
+    """A report that is not answered yet; `task` is None where none is needed.
 
-    async def serve(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        place = (scope["method"], scope["path"])
-        if place == ("POST", PATH):
-            response = await endpoint.post(scope, receive)
-        elif place in {("GET", HEALTH), ("HEAD", HEALTH)}:
-            response = asgi.Response(body=b'{"status":"ok"}')
+    What is raised in a block of it (`with pending:`) is its answer, unless it has had one.
+    """
+
+    __slots__ = ("_fail", "exchange", "task")
+
+    def __init__(
+        self, exchange: messages.Exchange, fail: Callable[["_Pending", Exception], object]
+    ) -> None:
+        self._fail = fail
+        self.exchange = exchange
+        self.task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._fail(self, error)
+        return True
+
+
+class IngestApp(messages.Application):
+    """Answers sidecars."""
+
+    def __init__(self, ingest: ingesting.Ingest) -> None:
+        self._ingest = ingest
+        self._pending = deadlines.Deadlines[_Pending](ANSWER_WITHIN, self._give_up)
+        self._unkept = 0
+        self._complained_at = -COMPLAIN_EACH
+
+    @override
+    def answer(self, exchange: messages.Exchange) -> None:
+        """Answer it now, or when the report is kept."""
+        if exchange.fault:
+            self._refuse(exchange, _problem(exchange.fault))
+        elif exchange.path == PATH and exchange.method == b"POST":
+            self._post(exchange)
+        elif exchange.path == HEALTH and exchange.method in {b"GET", b"HEAD"}:
+            exchange.answer(_WELL)
         else:
-            response = _nowhere(scope["path"]).response()
-        await response.send(send)
+            exchange.answer(_nowhere(exchange.path).response())
 
-    return serve
+    def _post(self, exchange: messages.Exchange) -> None:
+        pending = _Pending(exchange, self._fail)
+        self._pending.begin(pending)
+        with pending:
+            token = _bearer(exchange)
+            _check_coding(exchange)
+            request = reports.read(exchange.body)
+            exchange.body = b""  # it is read, and may wait for long
+            self._take(pending, token, request)
+
+    def _take(self, pending: _Pending, token: str, request: reports.Request) -> None:
+        """Keep a report with others; who is not known, or asks for more, has to wait for itself."""
+        identity = None if request.wants_run else self._ingest.known(token)
+        if identity is None:
+            work = self._report(pending, token, request)
+            pending.task = asyncio.create_task(work, name="ingest-report")
+        else:
+            hear = functools.partial(self._kept, pending, request, identity)
+            self._ingest.submit(identity, request.told, hear)
+
+    def _kept(
+        self,
+        pending: _Pending,
+        request: reports.Request,
+        identity: ports.Identity,
+        outcome: reporting.Kept | Exception,
+    ) -> None:
+        if isinstance(outcome, Exception):
+            self._fail(pending, outcome)
+            return
+        with pending:
+            answer = ingesting.answer(identity, request.told, outcome)
+            self._acknowledge(pending, answers.write(request, answer))
+
+    async def _report(self, pending: _Pending, token: str, request: reports.Request) -> None:
+        with pending:
+            answer = await self._ingest.report(token, request.told, wants_run=request.wants_run)
+            self._acknowledge(pending, answers.write(request, answer))
+
+    def _acknowledge(self, pending: _Pending, written: bytes) -> None:
+        if self._pending.end(pending):
+            self._ingest.on_outcome("acknowledged")
+            pending.exchange.answer(messages.Response(body=written))
+
+    def _fail(self, pending: _Pending, error: Exception) -> None:
+        """Refuse it, unless it is answered already."""
+        if self._pending.end(pending):
+            self._refuse(pending.exchange, error)
+        elif refusals.of(error) is None:
+            logger.error("answered report failed", exc_info=error)
+
+    def _give_up(self, pending: _Pending) -> None:
+        """Answer in time, whatever becomes of it."""
+        if pending.task:
+            pending.task.cancel()
+        self._refuse(pending.exchange, TimeoutError(f"no answer within {ANSWER_WITHIN} s"))
+
+    def _refuse(self, exchange: messages.Exchange, error: Exception) -> None:
+        """Translate why a report was not taken; what nobody expected stands in the log."""
+        problem = refusals.of(error)
+        if problem is None:
+            logger.error("report failed", exc_info=error)
+            status, detail = HTTPStatus.INTERNAL_SERVER_ERROR, "the api failed; its log says why"
+            problem = problems.Problem(status, detail)
+        if isinstance(error, errors.Unavailable | TimeoutError):
+            self._complain(error)
+        if exchange.path == PATH:
+            self._ingest.on_outcome(_OUTCOMES.get(problem.status, "invalid"))
+        self._answer_refused(exchange, problem)
+
+    def _answer_refused(self, exchange: messages.Exchange, problem: problems.Problem) -> None:
+        """Tell it; a pod that sends too much is told later, and its connection waits meanwhile."""
+        if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+            loop = asyncio.get_running_loop()
+            loop.call_later(TOO_MANY_AFTER, exchange.answer, problem.response())
+        else:
+            exchange.answer(problem.response())
+
+    def _complain(self, error: Exception) -> None:
+        """Log what is not kept, in an outage once for many reports."""
+        self._unkept += 1
+        now = time.monotonic()
+        if now - self._complained_at >= COMPLAIN_EACH:
+            extra = {"count": self._unkept, "error": str(error)}
+            logger.warning("reports not kept", extra=extra)
+            self._unkept, self._complained_at = 0, now
+
+
+def _bearer(exchange: messages.Exchange) -> str:
+    value = exchange.headers.get(b"authorization", b"").decode("latin-1")
+    scheme, _, token = value.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise refusals.unauthorized("send the pod's token: Authorization: Bearer <token>")
+    return token
+
+
+def _check_coding(exchange: messages.Exchange) -> None:
+    """Unpack nothing: what is small when it comes could be large then."""
+    coding = exchange.headers.get(b"content-encoding", b"identity")
+    if coding.lower() != b"identity":
+        status, text = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the report as it is, without coding"
+        raise problems.Problem(status, text, headers={"Accept-Encoding": "identity"})
+
+
+def _problem(fault: messages.Fault) -> problems.Problem:
+    detail = _TOO_LARGE if fault is messages.Fault.BODY_TOO_LARGE else fault.detail
+    wait = refusals.RETRY_AFTER if fault.status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problems.Problem(fault.status, detail, retry_after=wait)
 
 
 def _nowhere(path: str) -> problems.Problem:
@@ -59,121 +209,3 @@ def _nowhere(path: str) -> problems.Problem:
     if allowed is None:
         return problems.Problem(HTTPStatus.NOT_FOUND, detail)
     return problems.Problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed})
-
-
-class _Reports:
-    def __init__(self, ingest: ingesting.Ingest) -> None:
-        self._ingest = ingest
-        self._reading = deadlines.Deadlines(READ_WITHIN)
-        self._answering = deadlines.Deadlines(ANSWER_WITHIN)
-        self._unkept = 0
-        self._complained_at = -COMPLAIN_EACH
-
-    async def post(self, scope: asgi.Scope, receive: asgi.Receive) -> asgi.Response:
-        """Answer one report and say how it ended."""
-        try:
-            content = await self._take(scope, receive)
-        except problems.Problem as problem:
-            self._ingest.on_outcome(_OUTCOMES.get(problem.status, "invalid"))
-            return problem.response()
-        self._ingest.on_outcome("acknowledged")
-        return asgi.Response(body=content)
-
-    async def _take(self, scope: asgi.Scope, receive: asgi.Receive) -> bytes:
-        token = _bearer(scope)
-        report = reports.read(await self._body(scope, receive))
-        try:
-            with self._answering.one():
-                answer = await self._ingest.report(token, report.told, wants_run=report.wants_run)
-        except Exception as error:
-            raise self._problem(error) from error
-        return answers.write(report, answer)
-
-    async def _body(self, scope: asgi.Scope, receive: asgi.Receive) -> bytes:
-        try:
-            with self._reading.one():
-                return await asgi.body(scope, receive, largest=LARGEST_BODY)
-        except TimeoutError as error:
-            raise problems.Problem(
-                HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {READ_WITHIN:.0f} s"
-            ) from error
-        except asgi.TooLarge as error:
-            raise _too_large() from error
-        except asgi.Disconnected as error:
-            raise problems.Problem(HTTPStatus.BAD_REQUEST, "the body is incomplete") from error
-
-    def _problem(self, error: Exception) -> problems.Problem:
-        """Translate why a report was not taken; what nobody expected stands in the log."""
-        if isinstance(error, errors.Unavailable | TimeoutError):
-            self._complain(error)
-            return _unavailable(error)
-        refusal = _refusal(error)
-        if refusal:
-            return refusal
-        logger.error("report failed", exc_info=error)
-        return problems.Problem(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "the api failed; its log says why"
-        )
-
-    def _complain(self, error: Exception) -> None:
-        """Log what is not kept, in an outage once for many reports."""
-        self._unkept += 1
-        now = time.monotonic()
-        if now - self._complained_at < COMPLAIN_EACH:
-            return
-        text = str(error) or f"no answer within {ANSWER_WITHIN} s"
-        logger.warning("reports not kept", extra={"count": self._unkept, "error": text})
-        self._unkept, self._complained_at = 0, now
-
-
-def _bearer(scope: asgi.Scope) -> str:
-    scheme, _, token = asgi.header(scope, b"authorization").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise _unauthorized("send the pod's token: Authorization: Bearer <token>")
-    return token.strip()
-
-
-def _too_large() -> problems.Problem:
-    return problems.Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"a report has at most {LARGEST_BODY} bytes",
-        headers={"Connection": "close"},
-    )
-
-
-def _unauthorized(detail: str, more: str = "") -> problems.Problem:
-    challenge = {name: value + more for name, value in _CHALLENGE.items()}
-    return problems.Problem(HTTPStatus.UNAUTHORIZED, detail, headers=challenge)
-
-
-def _refusal(error: Exception) -> problems.Problem | None:
-    """Say what the sender must change; None if it is no fault of its."""
-    if isinstance(error, reporters.Unauthenticated):
-        return _unauthorized(str(error), ', error="invalid_token"')
-    if isinstance(error, reporters.Forbidden):
-        return problems.Problem(HTTPStatus.FORBIDDEN, str(error))
-    if isinstance(error, limits.TooMany):
-        return problems.Problem(
-            HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after=error.retry_after
-        )
-    if isinstance(error, errors.Unstorable):
-        return problems.Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "the database cannot keep this report"
-        )
-    return None
-
-
-def _unavailable(error: errors.Unavailable | TimeoutError) -> problems.Problem:
-    """Say when to come back; what failed inside is for our log, not for a pod."""
-    wait = RETRY_AFTER
-    if isinstance(error, TimeoutError):
-        detail = "not kept in time"
-    elif isinstance(error, errors.StoreUnavailable):
-        detail = "the database does not answer"
-    elif isinstance(error, errors.ClusterUnavailable):
-        detail = "the Kubernetes API server does not answer"
-    else:
-        detail = str(error)
-    if isinstance(error, errors.Unavailable) and error.retry_after is not None:
-        wait = error.retry_after
-    return problems.Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=wait)

@@ -1,80 +1,46 @@
-"""Time-outs of one length for many tasks, with one timer for all of them.
+"""Time-outs of one length for many, with one timer for all of them.
 
-`asyncio.timeout` sets a timer for each, which takes longer than reading a heartbeat does.
+A timer for each takes longer than reading a heartbeat does.
 """
 
 import asyncio
-from types import TracebackType
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T", bound=Hashable)
 
 
-class Deadlines:
-    """Gives each block of code so many seconds. Use it from one loop."""
+class Deadlines(Generic[T]):
+    """Gives each so many seconds, then says that it is over. Use it from one loop."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, over: Callable[[T], object]) -> None:
         self._seconds = seconds
-        self._open: dict[Deadline, None] = {}  # the oldest first: all have the same length
+        self._over = over
+        self._open: dict[T, float] = {}  # until when; the oldest first: all have the same length
         self._timer: asyncio.TimerHandle | None = None
 
-    def one(self) -> "Deadline":
-        """Return what limits one block: `with deadlines.one():`; it raises TimeoutError."""
-        return Deadline(self)
-
-    def began(self, deadline: "Deadline") -> float:
-        """Watch it, and return until when."""
+    def begin(self, one: T) -> None:
+        """Watch it."""
         loop = asyncio.get_running_loop()
-        self._open[deadline] = None
+        self._open[one] = loop.time() + self._seconds
         if self._timer is None:
             self._timer = loop.call_later(self._seconds, self._look)
-        return loop.time() + self._seconds
 
-    def ended(self, deadline: "Deadline") -> None:
-        """Watch it no longer."""
-        self._open.pop(deadline, None)
+    def end(self, one: T) -> bool:
+        """Watch it no longer; False if it was over."""
+        return self._open.pop(one, None) is not None
 
     def _look(self) -> None:
-        """End what is over; look again when the oldest of the others may be."""
+        """Say what is over; look again when the oldest of the others may be."""
         loop = asyncio.get_running_loop()
-        self._timer = None
-        while self._open:
-            oldest = next(iter(self._open))
-            if oldest.at > loop.time():
-                self._timer = loop.call_at(oldest.at, self._look)
-                return
-            del self._open[oldest]
-            oldest.expire()
+        try:
+            while self._open and self._oldest()[1] <= loop.time():
+                one, _ = self._oldest()
+                del self._open[one]
+                self._over(one)
+        finally:  # also where that failed: the others are over in time
+            again = self._oldest()[1] if self._open else None
+            self._timer = None if again is None else loop.call_at(again, self._look)
 
-
-class Deadline:
-    """One block that must end in time; else its task is cancelled there, as by asyncio.timeout."""
-
-    __slots__ = ("_all", "_cancelling", "_is_over", "_task", "at")
-
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._all = deadlines
-        self._is_over = False
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("only a task can be ended")
-        self._task: asyncio.Task[object] = task
-        self._cancelling = task.cancelling()
-        self.at = self._all.began(self)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._all.ended(self)
-        if not self._is_over:
-            return
-        is_ours = self._task.uncancel() <= self._cancelling
-        if is_ours and kind is asyncio.CancelledError:
-            raise TimeoutError from error
-
-    def expire(self) -> None:
-        """End the block."""
-        self._is_over = True
-        self._task.cancel()
+    def _oldest(self) -> tuple[T, float]:
+        return next(iter(self._open.items()))

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from rollcall.api import asgi
+from rollcall.serving import messages
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -29,7 +29,7 @@ class Problem(Exception):
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
-    def response(self) -> asgi.Response:
+    def response(self) -> messages.Response:
         """Return the answer."""
         content = {
             "type": "about:blank",
@@ -37,7 +37,7 @@ class Problem(Exception):
             "status": self.status.value,
             "detail": self.detail,
         }
-        return asgi.Response(
+        return messages.Response(
             body=msgspec.json.encode(content),
             status=self.status,
             media_type=MEDIA_TYPE,

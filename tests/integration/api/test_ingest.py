@@ -57,7 +57,7 @@ async def http(
         cluster=builders.CLUSTER,
         on_outcome=outcomes.append,
     )
-    async with reporting.client(app.ingest_app(use_case)) as client:
+    async with reporting.client(app.IngestApp(use_case)) as client:
         yield client
     await use_case.close()
 
@@ -282,7 +282,7 @@ async def test_while_tokens_cannot_be_reviewed_known_pods_go_on(
     use_case = ingest.Ingest(
         store=store, reviewer=reviewer, lookup=lookup, cluster=builders.CLUSTER
     )
-    async with reporting.client(app.ingest_app(use_case)) as http:
+    async with reporting.client(app.IngestApp(use_case)) as http:
         assert (await reporting.send(http, bearer="a.b.known")).status_code == 200
         server.answer = errors.ClusterUnavailable("down")
         known = await reporting.send(http, bearer="a.b.known")
@@ -308,7 +308,7 @@ async def fragile(
     use_case = ingest.Ingest(
         store=own_store, reviewer=reviewer, lookup=reporting.Lookup(), cluster=builders.CLUSTER
     )
-    async with reporting.client(app.ingest_app(use_case)) as http:
+    async with reporting.client(app.IngestApp(use_case)) as http:
         for _ in range(before):
             assert (await reporting.send(http)).status_code == 200
         yield http
@@ -328,6 +328,7 @@ async def test_while_postgres_is_stopped_the_answer_is_503_and_then_all_is_well(
     assert (await reporting.beats(own_store))[1] == before + 1
 
 
+@pytest.mark.slow  # waits for a time limit
 async def test_while_postgres_hangs_the_answer_comes_before_the_sidecar_gives_up(
     own_server: postgres.Server, fragile: httpx.AsyncClient
 ) -> None:

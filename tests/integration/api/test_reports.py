@@ -50,7 +50,7 @@ async def http(store: engine.Database) -> AsyncIterator[httpx.AsyncClient]:
         lookup=reporting.Lookup(),
         cluster=builders.CLUSTER,
     )
-    async with reporting.client(app.ingest_app(use_case)) as client:
+    async with reporting.client(app.IngestApp(use_case)) as client:
         yield client
     await use_case.close()
 
@@ -256,6 +256,42 @@ async def test_a_poisoned_pod_alone_is_told_4xx(post: Post, store: engine.Databa
     assert (await reporting.beats(store, "pod-1"), await count(store, "execution_errors")) == (
         (None, 0), 1,
     )  # fmt: skip
+
+
+async def break_letters(store: engine.Database, code: str) -> None:
+    """Have the database fail with this code where it is to keep a dead letter."""
+    await said.rows(
+        store,
+        f"""
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = '{code}'; END $$
+        """,
+    )
+    trigger = "CREATE TRIGGER broken BEFORE INSERT ON dead_letters EXECUTE FUNCTION fail()"
+    await said.rows(store, trigger)
+
+
+@pytest.mark.parametrize("code", ["22P02", "22030", "23502"])
+async def test_a_value_that_the_database_can_never_keep_is_refused_for_good(
+    post: Post, store: engine.Database, code: str
+) -> None:
+    await break_letters(store, code)
+    answer = (await post("one", ERROR, LETTER)).json()["items"]
+    assert [(one["seq"], one["status"]) for one in answer["refused"]] == [(3, 422)]
+
+
+@pytest.mark.parametrize(
+    "code", ["42501", "XX001", "42703"], ids=["no grant", "corruption", "no such column"]
+)
+async def test_a_fault_of_the_database_refuses_no_item_and_is_made_good_later(
+    post: Post, store: engine.Database, code: str
+) -> None:
+    await break_letters(store, code)
+    assert reporting.is_problem(await post("one", ERROR, LETTER, RESULT), 500)
+
+    await said.rows(store, "DROP TRIGGER broken ON dead_letters")
+    assert (await post("one", ERROR, LETTER, RESULT)).json()["items"]["refused"] == []
+    assert (await count(store, "dead_letters"), await count(store, "execution_errors")) == (1, 1)
 
 
 # S5: one pod that sends without end.

@@ -1,99 +1,56 @@
-"""Time-outs of one length for many tasks."""
+"""Time-outs of one length for many."""
 
 import asyncio
 import time
-
-import pytest
 
 from rollcall.api import deadlines
 
 SOON = 0.05
 
 
-async def late(limit: deadlines.Deadlines) -> None:
-    """Wait longer than the limit."""
-    with limit.one():
-        await asyncio.sleep(60)
-
-
-async def test_what_takes_too_long_ends_in_time() -> None:
+async def test_what_takes_too_long_is_over_in_time() -> None:
+    over = asyncio.Queue[str]()
+    limit = deadlines.Deadlines[str](SOON, over.put_nowait)
+    limit.begin("late")
     before = time.monotonic()
-    with pytest.raises(TimeoutError):
-        await late(deadlines.Deadlines(SOON))
+    assert await over.get() == "late"
     assert SOON <= time.monotonic() - before < 5
+    assert not limit.end("late")
 
 
-async def test_what_ends_in_time_is_left_alone() -> None:
-    limit = deadlines.Deadlines(SOON)
-    for _ in range(3):
-        with limit.one():
-            await asyncio.sleep(0)
+async def test_what_ends_in_time_is_never_over() -> None:
+    over: list[str] = []
+    limit = deadlines.Deadlines[str](SOON, over.append)
+    for name in ("a", "b"):
+        limit.begin(name)
+        assert limit.end(name)
     await asyncio.sleep(3 * SOON)
-    with limit.one():
-        await asyncio.sleep(0)
+    assert over == []
 
 
 async def test_each_has_its_own_time() -> None:
-    limit = deadlines.Deadlines(0.3)
+    over = asyncio.Queue[int]()
     began = time.monotonic()
-    ends = []
-
-    async def one(after: float) -> None:
-        await asyncio.sleep(after)
-        with pytest.raises(TimeoutError):
-            await late(limit)
-        ends.append(time.monotonic() - began)
-
-    await asyncio.gather(*(one(after) for after in (0.0, 0.1, 0.2)))
-    for end, after in zip(ends, (0.0, 0.1, 0.2), strict=True):
-        assert after + 0.29 <= end < after + 5
-    assert ends == sorted(ends)
+    limit = deadlines.Deadlines[int](0.3, over.put_nowait)
+    for number in range(3):
+        limit.begin(number)
+        await asyncio.sleep(0.1)
+    for number in range(3):
+        assert await over.get() == number
+        assert 0.1 * number + 0.29 <= time.monotonic() - began < 5
 
 
-async def test_a_task_that_is_cancelled_is_cancelled() -> None:
-    task = asyncio.create_task(late(deadlines.Deadlines(60)))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+async def test_one_whose_end_fails_keeps_no_other_waiting() -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    over = asyncio.Queue[int]()
 
+    def end(number: int) -> None:
+        over.put_nowait(number)
+        if number == 1:
+            raise ValueError(number)
 
-async def test_a_failure_before_the_end_is_told_as_it_is() -> None:
-    with pytest.raises(ValueError, match="wrong"), deadlines.Deadlines(SOON).one():
-        raise ValueError("wrong")
-
-
-async def test_after_its_end_a_task_goes_on_and_can_be_cancelled() -> None:
-    limit = deadlines.Deadlines(SOON)
-
-    async def twice() -> None:
-        with pytest.raises(TimeoutError):
-            await late(limit)
-        await asyncio.sleep(60)
-
-    task = asyncio.create_task(twice())
-    await asyncio.sleep(3 * SOON)
-    assert not task.done()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_an_outer_limit_that_is_reached_with_it_counts_as_well() -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(SOON):
-            await late(deadlines.Deadlines(60))
-
-
-def test_outside_a_task_there_is_nothing_to_end() -> None:
-    loop = asyncio.new_event_loop()
-    limit = deadlines.Deadlines(SOON)
-
-    def enter() -> None:
-        with pytest.raises(RuntimeError, match="only a task"), limit.one():
-            pass
-        loop.stop()
-
-    loop.call_soon(enter)
-    loop.run_forever()
-    loop.close()
+    limit = deadlines.Deadlines[int](SOON, end)
+    for number in (1, 2, 3):
+        limit.begin(number)
+    async with asyncio.timeout(5):
+        assert [await over.get() for _ in range(3)] == [1, 2, 3]

@@ -21,6 +21,22 @@ def test_a_value_is_good_for_its_lifetime() -> None:
     assert cache.get("a") is None
 
 
+def test_a_value_can_begin_with_an_age() -> None:
+    ticks = Ticks()
+    cache = recent.Recent[str, int](lifetime=10, size=5, clock=ticks)
+    cache.put("a", 1, age=4)
+    ticks.now += 6
+    assert cache.get("a") == 1
+    ticks.now += 0.1
+    assert cache.get("a") is None
+
+
+def test_the_parts_of_many_keys_fill_the_whole_evenly() -> None:
+    parts = sorted(recent.part(str(number).encode(), 100.0) for number in range(1000))
+    assert all(abs(part - number / 10) < 10 for number, part in enumerate(parts))
+    assert recent.part(b"0", 100.0) in parts  # the same for the same key
+
+
 def test_a_reader_can_ask_for_a_younger_value() -> None:
     ticks = Ticks()
     cache = recent.Recent[str, int](lifetime=10, size=5, clock=ticks)

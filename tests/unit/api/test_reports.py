@@ -37,6 +37,10 @@ class Keeper(ingest.Ingest):
         self.on_outcome = str
 
     @override
+    def known(self, token: str) -> None:
+        del token
+
+    @override
     async def report(self, token: str, told: Told, *, wants_run: bool = False) -> ingest.Answer:
         self.told.append(told)
         self.wanted.append(wants_run)
@@ -46,7 +50,7 @@ class Keeper(ingest.Ingest):
 
 
 async def send(keeper: Keeper, content: bytes) -> httpx.Response:
-    async with reporting.client(app.ingest_app(keeper)) as http:
+    async with reporting.client(app.IngestApp(keeper)) as http:
         return await reporting.send(http, content)
 
 

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from rollcall.services import ports, reporters
 from support import builders, said
 from support import reporting as stand_ins
@@ -63,7 +65,10 @@ async def test_a_crowd_of_unknown_pods_is_looked_up_a_few_at_a_time() -> None:
     assert (lookup.asked, lookup.most) == (CROWD, reporters.MOST_DISCOVERED)
 
 
-async def test_who_is_the_same_at_a_second_look_is_looked_at_seldom() -> None:
+async def test_who_is_the_same_at_a_second_look_is_looked_at_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reporters, "SPREAD", 0.0)
     run, now = builders.execution(builders.job()), [0.0]
     store = Store(pod=said.identity(run, pod_uid="pod"))
     known = reporters.Reporters(
@@ -87,3 +92,28 @@ async def test_who_is_the_same_at_a_second_look_is_looked_at_seldom() -> None:
     assert await identify(122 + reporters.SETTLED_FOR) == (2, 3)
     assert await identify(123 + reporters.SETTLED_FOR) == (2, 4)
     assert await identify(123 + 2 * reporters.SETTLED_FOR) == (2, 4)  # no less settled than before
+
+
+async def test_a_crowd_that_was_heard_at_once_is_not_looked_at_again_at_once() -> None:
+    run, now = builders.execution(builders.job()), [0.0]
+    crowd = [f"pod-{number}" for number in range(500)]
+    store = Store(**{uid: said.identity(run, pod_uid=uid) for uid in crowd})
+    known = reporters.Reporters(
+        store=cast("ports.Store", store),
+        reviewer=stand_ins.Reviewer(**{uid: stand_ins.caller(uid) for uid in crowd}),
+        lookup=Lookup(),
+        cluster=builders.CLUSTER,
+        clock=lambda: now[0],
+    )
+    asked = []
+    for _ in range(60):  # two minutes
+        before = store.asked
+        for token in crowd:
+            await known.identify(token)
+        asked.append(store.asked - before)
+        now[0] += 2
+    first, *later = asked
+    assert first == len(crowd)
+    assert sum(later[:30]) == 0  # a minute long
+    assert sum(later) == len(crowd)
+    assert max(later) < 100

@@ -1,16 +1,18 @@
 """`rollcall api` as the process that it is in its pod."""
 
 import asyncio
+import contextlib
 import json
-import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
 
 from rollcall.store import upgrade
-from support import sidecars
+from support import apiprocess, loopback, surroundings
 
 NAME = {"name": "nowhere"}
 KUBECONFIG = {
@@ -43,11 +45,54 @@ def test_a_process_that_can_never_say_that_it_keeps_reports_ends_and_says_why(
 
 def environment(dsn: str, kubeconfig: Path) -> dict[str, str]:
     kubeconfig.write_text(json.dumps(KUBECONFIG))
-    inherited = {key: value for key, value in os.environ.items() if "KUBERNETES" not in key}
-    return inherited | {
+    return surroundings.without_settings() | {
         "KUBECONFIG": str(kubeconfig),
+        "PYTHONPATH": str(apiprocess.CODE),
         "ROLLCALL_CLUSTER": "test",
         "ROLLCALL_DATABASE_DSN": dsn,
-        "ROLLCALL_INGEST_PORT": str(sidecars.free_port()),
-        "ROLLCALL_HEALTH_PORT": str(sidecars.free_port()),
+        "ROLLCALL_INGEST_PORT": str(loopback.free_port()),
+        "ROLLCALL_HEALTH_PORT": str(loopback.free_port()),
     }
+
+
+def test_a_process_that_is_told_to_end_answers_what_has_begun(
+    empty_dsn: str, tmp_path: Path
+) -> None:
+    asyncio.run(upgrade.upgrade(empty_dsn))
+    settings = environment(empty_dsn, tmp_path / "kubeconfig")
+    address = ("127.0.0.1", int(settings["ROLLCALL_INGEST_PORT"]))
+    with subprocess.Popen([sys.executable, "-m", "rollcall", "api"], env=settings) as process:
+        try:
+            with connected(address) as begun, connected(address):
+                begun.sendall(b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n")
+                assert begun.recv(10_000)  # from here on it is quick
+                begun.sendall(b"GET /healthz HTTP/1.1\r\n")
+                time.sleep(0.2)  # it is read by then
+                process.terminate()
+                wait_until_refused(address)
+                begun.sendall(b"Host: api\r\n\r\n")
+                answer = begun.recv(10_000)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close\r\n" in answer
+
+
+def connected(address: tuple[str, int]) -> socket.socket:
+    """Connect as soon as somebody listens."""
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            return socket.create_connection(address, timeout=20)
+        time.sleep(0.1)
+    raise AssertionError("nobody listens")
+
+
+def wait_until_refused(address: tuple[str, int]) -> None:
+    for _ in range(200):
+        try:
+            socket.create_connection(address, timeout=20).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("it still listens")

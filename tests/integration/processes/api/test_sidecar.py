@@ -1,34 +1,16 @@
 """The real sidecar, the real server, the real store."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import sqlalchemy as sa
-import uvicorn
 
-from rollcall.api import app
 from rollcall.services import ingest
 from rollcall.store import engine
-from support import builders, reporting, sidecars
+from support import builders, ingestserver, loopback, reporting, sidecars
 
 JOB = builders.job()
 RUN = builders.execution(JOB)
-
-
-@contextlib.asynccontextmanager
-async def served(use_case: ingest.Ingest, port: int) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        app.ingest_app(use_case), port=port, log_level="warning", lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def heartbeats(store: engine.Database) -> int:
@@ -55,7 +37,7 @@ async def test_a_sidecar_learns_its_run_and_its_heartbeats_are_stored(
         cluster=builders.CLUSTER,
         on_outcome=outcomes.append,
     )
-    port = sidecars.free_port()
+    port = loopback.free_port()
     settings = {
         "ingest_url": f"http://127.0.0.1:{port}",
         "heartbeat_seconds": "1",
@@ -68,9 +50,8 @@ async def test_a_sidecar_learns_its_run_and_its_heartbeats_are_stored(
             code, _ = sidecar.stop()
             return known["execution"], code
 
-    async with served(use_case, port):
+    async with ingestserver.served(use_case, port):
         execution, code = await asyncio.to_thread(live)
-    await use_case.close()
     assert code == 0
     assert (execution["id"], execution["cronjob"]) == (str(RUN.id), "report")
     assert set(outcomes) == {"acknowledged"}

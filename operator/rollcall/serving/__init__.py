@@ -1,0 +1,1 @@
+"""HTTP/1.1 for those who ask us: sidecars, kubelet, Prometheus."""
