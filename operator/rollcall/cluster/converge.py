@@ -20,13 +20,12 @@ from rollcall.cluster import (
     outcomes,
     remarks,
 )
-from rollcall.core import injection, manifests
+from rollcall.core import injection, manifests, sidecar_starts
 from rollcall.services import ports
 
 LOOK_AGAIN = timedelta(seconds=30)  # at a CronJob that is not ours
 BETWEEN_REVERTS = timedelta(seconds=8)
-IMAGE_AGAIN = timedelta(minutes=1)  # whether the sidecar's image can be pulled again
-_IMAGE = "ImageUnavailable"
+SIDECAR_AGAIN = timedelta(minutes=1)  # whether the sidecar is tried again
 _TRIAL = injection.Obstacle(reason="Trial", message="to see whether pods are accepted without us")
 
 Object = client.Object
@@ -64,14 +63,14 @@ class Converger:
         inventory: inventory.Inventory,
         settings: config.Sidecar,
         refused_channels: Callable[[str, str, Sequence[str]], Sequence[str]],
-        image_unavailable: Callable[[], str | None],
+        withheld: Callable[[Key], injection.Obstacle | None],
         events: events.Events,
         clock: Callable[[], datetime],
     ) -> None:
         self._inventory = inventory
         self._settings = settings
         self._refused_channels = refused_channels
-        self._image_unavailable = image_unavailable
+        self._withheld = withheld
         self._events = events
         self._clock = clock
         self._applier = apply.Applier(kube=kube, clock=clock)
@@ -80,10 +79,7 @@ class Converger:
 
     def plan(self, tracked: Object) -> manifests.Plan:
         """Plan as if pods were accepted. Raises errors.InvalidSpec."""
-        message = self._image_unavailable()
-        if message is None:
-            return self._plan(tracked, None)
-        return self._plan(tracked, injection.Obstacle(reason=_IMAGE, message=message))
+        return self._plan(tracked, self._withheld(inventory.key_of(tracked)))
 
     async def converge(
         self,
@@ -213,13 +209,13 @@ class Converger:
             ready=ready,
             stalled=stalled,
             pods_refused=answer.refused,
-            sidecar=outcomes.Sidecar(obstacle=plan.obstacle),
+            sidecar=outcomes.Sidecar(obstacle=plan.obstacle, beats_only=plan.beats_only),
             cronjob=outcomes.CronJob(
                 name=case.key.name, uid=child.uid, generation=child.generation
             ),
         )
-        paused = plan.obstacle is not None and plan.obstacle.reason == _IMAGE
-        again = _earliest(wait, answer.again, IMAGE_AGAIN if paused else None)
+        paused = plan.obstacle is not None and plan.obstacle.reason in sidecar_starts.UNAVAILABLE
+        again = _earliest(wait, answer.again, SIDECAR_AGAIN if paused else None)
         return Result(outcome=outcome, again=again)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 LONGEST = 4096  # characters of a message: what Kubernetes keeps of a termination message
 LONGEST_NAME = 256
+LONGEST_LISTED = 1024  # characters of a message in a list
 
 
 def mapping(parent: object, *path: str) -> Mapping[str, Any]:
@@ -48,6 +49,11 @@ def clean(value: str, longest: int = LONGEST) -> str:
     """Drop what Postgres cannot store and cut; the end is kept, as the end of a log tells most."""
     storable = value.replace("\x00", "").encode(errors="replace").decode()
     return storable if len(storable) <= longest else "…" + storable[1 - longest :]
+
+
+def cut(message: str) -> str:
+    """Shorten a message for a list; the beginning is kept."""
+    return message if len(message) <= LONGEST_LISTED else message[: LONGEST_LISTED - 1] + "…"
 
 
 def wanted_channels(tracked: object) -> tuple[str, ...]:

@@ -62,12 +62,14 @@ class Intake:
         reconcile: Callable[[inventory.Key], None],
         channels: Channels,
         pod_seen: Callable[[Object, executions.Attempt], None] = lambda _body, _attempt: None,
+        tracked_seen: Callable[[inventory.Key, Object], None] = lambda _key, _body: None,
     ) -> None:
         self._inventory = inventory
         self._inbox = inbox
         self._reconcile = reconcile
         self._channels = channels
         self._pod_seen = pod_seen
+        self._tracked_seen = tracked_seen
         self._versions: dict[str, tuple[object, ...]] = {}  # of AlertChannels
         self._namespaces: dict[str, Mapping[str, Any]] = {}  # their labels
         self.seen = seen.Seen()
@@ -100,6 +102,7 @@ class Intake:
 
     def _tracked(self, body: Object) -> None:
         key = inventory.key_of(body)
+        self._tracked_seen(key, body)
         if self._inventory.put(body):
             self._channels.put_job(*key, fields.mapping(body, "metadata", "labels"))
             self._reconcile(key)

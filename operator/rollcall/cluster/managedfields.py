@@ -42,6 +42,16 @@ def last_change(body: Mapping[str, Any], *paths: Path) -> Owner | None:
     return max(found, key=lambda owner: (owner.at, owner.manager), default=None)
 
 
+def written_at(body: Mapping[str, Any], manager: str, subresource: str) -> datetime | None:
+    """Return when a manager last changed a subresource."""
+    times = [
+        timestamps.parse(entry.get("time"))
+        for entry in fields.items(body, "metadata", "managedFields")
+        if (entry.get("manager"), entry.get("subresource")) == (manager, subresource)
+    ]
+    return max((at for at in times if at), default=None)
+
+
 def foreign(body: Mapping[str, Any], manager: str, *, root: str, but: Path) -> list[str]:
     """Name the fields below `root` that only others set, with who did, except `but`."""
     known = owners(body)

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollcall.cluster import fields, job_templates, managedfields, podstatus, timestamps
+from rollcall.cluster import (
+    fields,
+    job_templates,
+    managedfields,
+    podstatus,
+    sidecarstatus,
+    timestamps,
+)
 from rollcall.core import durations, executions, names, slots, upstream
 
 SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
@@ -98,8 +105,10 @@ def attempt(
         exit_code=end.exit_code,
         reason=end.reason,
         message=end.message,
-        sidecar_waiting=None if ended_at else pod.sidecar_waiting(),
-        sidecar_said=pod.sidecar_said(),
+        sidecar_waiting=None if ended_at else sidecarstatus.waits_for(sidecarstatus.own(body)),
+        sidecar_said=sidecarstatus.said(body),
+        sidecar_ends=sidecarstatus.ends(body),
+        untracked=sidecarstatus.untracked(body),
         node=pod.node(),
         image_ids=pod.image_ids(),
     )
@@ -131,7 +140,9 @@ def cronjob_reading(body: Body) -> slots.CronJobReading | None:
 
 
 def event_reading(body: Body) -> slots.EventReading | None:
-    """Read an Event (core/v1); None without a reason or a time."""
+    """Read an Event (core/v1); None without a reason or a time, and for our own: no evidence."""
+    if fields.text(body, "source", "component") == names.MANAGER:
+        return None
     series = fields.mapping(body, "series")
     last_at = (
         timestamps.parse(series.get("lastObservedTime"))

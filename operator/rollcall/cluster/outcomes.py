@@ -29,6 +29,7 @@ class Sidecar:
     """Whether the next pods have the sidecar; without an obstacle they have."""
 
     obstacle: injection.Obstacle | None = None
+    beats_only: bool = False  # it takes no reports of programs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

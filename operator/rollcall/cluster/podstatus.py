@@ -1,7 +1,7 @@
 """What a Pod's status says about the user's containers, in the order in which evidence is worth.
 
-Our own container never counts: neither its start, nor its exit code, nor its restarts. A container
-that the runtime could not start did not run, whatever else its status says.
+Our own container never counts, neither its start nor its exit code: `sidecarstatus` reads it. A
+container that the runtime could not start did not run, whatever else its status says.
 """
 
 import functools
@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from rollcall.cluster import fields, timestamps
-from rollcall.core import names, upstream
+from rollcall.cluster import fields, sidecarstatus, timestamps
+from rollcall.core import upstream
 
-_STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # waiting without a named trouble
 MOST_IMAGES = 30  # of a pod
 _INDEX_MAX = 2**31 - 1  # of the exit codes that the store can hold
 
@@ -35,6 +34,7 @@ class Pod:
     def __init__(self, body: Mapping[str, Any], container: str | None) -> None:
         self._spec = fields.mapping(body, "spec")
         self._status = fields.mapping(body, "status")
+        self._ours = sidecarstatus.own(body)
         first = next(fields.items(self._spec, "containers"), {})
         self._tracked = container or first.get("name")
         self._created_at = timestamps.parse(fields.text(body, "metadata", "creationTimestamp"))
@@ -45,7 +45,7 @@ class Pod:
             timestamps.parse(state.get("startedAt"))
             for status in self._users()
             for state in _states(status)
-            if fields.text(state, "reason") not in {"ContainerCannotRun", "StartError"}
+            if fields.text(state, "reason") not in sidecarstatus.NEVER_RAN
         ]
         return min((at for at in starts if at), default=None)
 
@@ -90,21 +90,12 @@ class Pod:
             if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
                 word = fields.text(condition, "reason") or "Unschedulable"
                 return upstream.waiting(word, fields.message(condition, "message"))
-        for status in (*self._users(), *self._ours()):
-            named = _waiting(status)
+        for status in (*self._users(), self._ours):
+            named = sidecarstatus.waits_for(status)
             if named:
                 message = fields.message(status, "state", "waiting", "message")
                 return upstream.waiting(named, message)
         return None
-
-    def sidecar_waiting(self) -> str | None:
-        """Return the named trouble for which our own container does not run."""
-        return next((_waiting(status) for status in self._ours()), None)
-
-    def sidecar_said(self) -> str | None:
-        """Return the termination message of our own container."""
-        said = (fields.message(status, "state", "terminated", "message") for status in self._ours())
-        return next(said, None)
 
     def node(self) -> str | None:
         """Return where it runs."""
@@ -160,22 +151,13 @@ class Pod:
 
     def _users(self) -> Iterator[Status]:
         yield from self._regular()
-        yield from (status for status in self._inits() if not self._is_ours(status))
-
-    def _ours(self) -> Iterator[Status]:
-        yield from (status for status in self._inits() if self._is_ours(status))
+        yield from (status for status in self._inits() if status is not self._ours)
 
     def _regular(self) -> Iterator[Status]:
         return fields.items(self._status, "containerStatuses")
 
     def _inits(self) -> Iterator[Status]:
         return fields.items(self._status, "initContainerStatuses")
-
-    def _is_ours(self, status: Status) -> bool:
-        return status.get("name") == names.CONTAINER and any(
-            volume.get("name") == names.TOKEN_VOLUME
-            for volume in fields.items(self._spec, "volumes")
-        )
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -192,11 +174,6 @@ def _states(status: Status) -> Iterator[Status]:
 
 def _last_end(status: Status) -> Status:
     return fields.mapping(status, "lastState", "terminated")
-
-
-def _waiting(status: Status) -> str | None:
-    reason = fields.text(status, "state", "waiting", "reason")
-    return None if reason in _STARTING else reason
 
 
 def _of_container(terminated: Status) -> upstream.Cause | None:

@@ -22,7 +22,7 @@ from rollcall.cluster import (
     paths,
     timestamps,
 )
-from rollcall.core import errors, policies, tracking
+from rollcall.core import errors, injection, policies, tracking
 from rollcall.services import ports
 
 TRY_AGAIN = timedelta(minutes=5)  # what the API server refused
@@ -45,7 +45,7 @@ class Reconciler:
         forget: Callable[[UUID], Awaitable[None]],
         changed: Callable[[UUID], None],
         events: events.Events,
-        image_unavailable: Callable[[], str | None],
+        withheld: Callable[[Key], injection.Obstacle | None],
         clock: Callable[[], datetime],
     ) -> None:
         self._kube = kube
@@ -60,7 +60,7 @@ class Reconciler:
             inventory=inventory,
             settings=settings.sidecar,
             refused_channels=refused_channels,
-            image_unavailable=image_unavailable,
+            withheld=withheld,
             events=events,
             clock=clock,
         )

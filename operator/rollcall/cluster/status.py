@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rollcall.cluster import fields, outcomes, timestamps
+from rollcall.cluster import fields, outcomes, timestamps, troubles
 from rollcall.cluster.outcomes import FALSE, TRUE, UNKNOWN, Condition
-from rollcall.core import executions, health, incidents, report_rules
+from rollcall.core import executions, health, incidents, report_rules, sidecar_starts
+from rollcall.core.policies import Kind
 from rollcall.services import ports
 
 Status = dict[str, Any]
 
 SHOWN = 10  # open incidents that are listed
-_LONGEST = 1024  # characters of a message in a list
+HOST_NETWORK = "HostNetwork"  # why a sidecar is there and takes no reports of programs
+_BEATS_ONLY = f"{HOST_NETWORK}: heartbeats only, programs get no ROLLCALL_URL"
+_HOST_DNS = "; with hostNetwork they know no Service without dnsPolicy ClusterFirstWithHostNet"
 
 _NEWS = ("observedGeneration", "health", "cronJob", "sidecar", "openIncidents", "incidents")
 _OF_A_RUN = ("jobName", "slotTime", "status", "reason")
@@ -38,11 +41,15 @@ def build(
     *,
     before: Mapping[str, Any],
     now: datetime,
+    trouble: troubles.Trouble | None = None,
 ) -> Status:
-    """Build the whole status; `summary` is None for a job that was never registered."""
+    """Build the whole status; `summary` is None for a job that was never registered.
+
+    `trouble` is why its last pod went without its sidecar.
+    """
     return {
         "observedGeneration": outcome.generation,
-        "conditions": _conditions(outcome, summary, before, now),
+        "conditions": _conditions(outcome, summary, trouble, before, now),
         "health": summary.row.state.health.value if summary else health.Health.UNKNOWN.value,
         "cronJob": _cronjob(outcome, summary),
         "sidecar": _sidecar(outcome, before),
@@ -82,6 +89,7 @@ def _told(condition: Mapping[str, Any]) -> Status:
 def _conditions(
     outcome: outcomes.Outcome,
     summary: ports.Summary | None,
+    trouble: troubles.Trouble | None,
     before: Mapping[str, Any],
     now: datetime,
 ) -> list[Status]:
@@ -89,7 +97,7 @@ def _conditions(
         "Ready": outcome.ready,
         "Stalled": outcome.stalled,
         "Healthy": _healthy(outcome, summary),
-        "Reporting": _reporting(outcome, summary),
+        "Reporting": _reporting(outcome, summary, trouble),
     }
     old = {item.get("type"): item for item in fields.items(before, "conditions")}
     return [
@@ -119,19 +127,27 @@ def _healthy(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Condit
     state = summary.row.state.health
     worst = next(iter(summary.incidents), None)
     return Condition(
-        status=_HEALTHY[state], reason=state.value, message=_cut(worst.message) if worst else ""
+        status=_HEALTHY[state],
+        reason=state.value,
+        message=fields.cut(worst.message) if worst else "",
     )
 
 
-def _reporting(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Condition:
+def _reporting(
+    outcome: outcomes.Outcome, summary: ports.Summary | None, trouble: troubles.Trouble | None
+) -> Condition:
     if outcome.sidecar is None:
         return Condition(status=UNKNOWN, reason="NotReady", message="see Ready")
     obstacle = outcome.sidecar.obstacle
     if obstacle:
-        own = obstacle.reason == "ImageUnavailable"
+        own = obstacle.reason in sidecar_starts.UNAVAILABLE
         reason = obstacle.reason if own else "NotInjected"
-        message = obstacle.message if own else f"{obstacle.reason}: {obstacle.message}"
-        return Condition(status=FALSE, reason=reason, message=_cut(message + _deaf(summary)))
+        message = obstacle.message if own else fields.cut(f"{obstacle.reason}: {obstacle.message}")
+        return Condition(status=FALSE, reason=reason, message=message + _deaf(summary))
+    if trouble:
+        message = fields.cut(trouble.message) + _deaf(summary)
+        return Condition(status=FALSE, reason=trouble.reason, message=message)
+    beats_only = outcome.sidecar.beats_only
     if summary and summary.unheard:
         runs = (
             "the last run was" if summary.unheard == 1 else f"{summary.unheard} runs in a row were"
@@ -140,17 +156,21 @@ def _reporting(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Cond
             status=FALSE,
             reason="NeverHeard",
             message=f"{runs} never heard; its pods may not reach the ingest address"
+            + (_HOST_DNS if beats_only else "")
             + _deaf(summary),
         )
+    message = _BEATS_ONLY + _deaf(summary, beats=True) if beats_only else ""
     if summary and summary.last_heartbeat_at:
-        return Condition(status=TRUE, reason="Heard")
-    return Condition(status=UNKNOWN, reason="NoRunYet")
+        return Condition(status=TRUE, reason="Heard", message=message)
+    return Condition(status=UNKNOWN, reason="NoRunYet", message=message)
 
 
-def _deaf(summary: ports.Summary | None) -> str:
-    """Say which rules of the job find nothing while no report comes."""
+def _deaf(summary: ports.Summary | None, *, beats: bool = False) -> str:
+    """Say which rules of the job find nothing while no report comes, or heartbeats alone."""
     rules = report_rules.named(summary.row.job.policy.get("rules") or {}) if summary else []
-    return f"; without reports these rules find nothing: {', '.join(rules)}" if rules else ""
+    if beats:
+        rules = [rule for rule in rules if rule is not Kind.SILENT]
+    return f"{troubles.AND_SO} these rules find nothing: {', '.join(rules)}" if rules else ""
 
 
 def _cronjob(outcome: outcomes.Outcome, summary: ports.Summary | None) -> Status | None:
@@ -171,7 +191,8 @@ def _sidecar(outcome: outcomes.Outcome, before: Mapping[str, Any]) -> Status | N
         old = fields.mapping(before, "sidecar")
         return {name: old.get(name) for name in ("injected", "reason")} if old else None
     obstacle = outcome.sidecar.obstacle
-    return {"injected": obstacle is None, "reason": obstacle.reason if obstacle else None}
+    limit = HOST_NETWORK if outcome.sidecar.beats_only else None
+    return {"injected": obstacle is None, "reason": obstacle.reason if obstacle else limit}
 
 
 def _of_runs(summary: ports.Summary | None) -> Status:
@@ -209,7 +230,7 @@ def _of_incidents(open_ones: Sequence[incidents.Incident]) -> Status:
             "kind": incident.kind.value,
             "severity": incident.severity.value,
             "since": _time(incident.opened_at),
-            "message": _cut(incident.message),
+            "message": fields.cut(incident.message),
         }
         for incident in open_ones[:SHOWN]
     ]
@@ -230,7 +251,3 @@ def _without_none(status: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _time(at: datetime | None) -> str | None:
     return timestamps.text(at) if at else None
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"

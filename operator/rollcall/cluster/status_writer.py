@@ -11,7 +11,16 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from rollcall.cluster import client, fields, inventory, outcomes, paths, status, workqueue
+from rollcall.cluster import (
+    client,
+    fields,
+    inventory,
+    outcomes,
+    paths,
+    status,
+    troubles,
+    workqueue,
+)
 from rollcall.core import errors, names
 from rollcall.services import gathering, ports
 
@@ -35,6 +44,7 @@ class StatusWriter:
         store: ports.Store,
         inventory: inventory.Inventory,
         outcomes: Callable[[UUID], outcomes.Outcome | None],
+        trouble: Callable[[inventory.Key], troubles.Trouble | None],
         clock: Callable[[], datetime],
     ) -> None:
         self._kube = kube
@@ -42,6 +52,7 @@ class StatusWriter:
         self._summaries = gathering.Gathering(self._read, wait=GATHER, most=MOST)
         self._inventory = inventory
         self._outcomes = outcomes
+        self._trouble = trouble
         self._clock = clock
         self._looked_at: dict[UUID, datetime] = {}
         self._details_since: dict[UUID, datetime] = {}
@@ -77,7 +88,8 @@ class StatusWriter:
         self._looked_at[cronjob_id] = self._clock()
         summary = await self._summaries.get(cronjob_id)
         before = fields.mapping(tracked, "status")
-        wanted = status.build(outcome, summary, before=before, now=self._clock())
+        now, trouble = self._clock(), self._trouble(key)
+        wanted = status.build(outcome, summary, before=before, now=now, trouble=trouble)
         if status.differs(wanted, before):
             wait = None if status.is_news(wanted, before) else self._details_wait(cronjob_id)
             if wait:

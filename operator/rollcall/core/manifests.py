@@ -75,6 +75,11 @@ class Plan:
         template: Object = self.cronjob["spec"]["jobTemplate"]["spec"]["template"]
         return template
 
+    @property
+    def beats_only(self) -> bool:
+        """Whether the pods get a sidecar that takes no reports of their programs."""
+        return self.obstacle is None and injection.beats_only(self.pod["spec"])
+
 
 def build(
     tracked: Mapping[str, Any],

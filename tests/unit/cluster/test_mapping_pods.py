@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.cluster import mapping
+from rollcall.cluster import mapping, sidecarstatus
 from rollcall.core import executions
 from support import podbodies
 from support.podbodies import Object, at, condition, crashed, ended, pod, running, waiting
@@ -294,6 +294,68 @@ def test_what_our_own_container_left_is_read_and_nobody_elses() -> None:
     assert read(body).sidecar_said is None
 
 
+KILLED = ended(137, "OOMKilled", second=4)["state"]["terminated"]
+END = executions.SidecarEnd(number=1, at=second(4), exit_code=137, reason="OOMKilled")
+LEFT = '{"rollcall":{"v":1,"boot":"0123456789abcdef"}}'
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "ends"),
+    [
+        ({"state": {"terminated": KILLED}, "restartCount": 0}, (END,)),
+        ({**running(5), "lastState": {"terminated": KILLED}, "restartCount": 1}, (END,)),
+        (
+            {**ended(1), "lastState": {"terminated": KILLED}, "restartCount": 1},
+            (END, executions.SidecarEnd(number=2, at=second(5), exit_code=1, reason="Error")),
+        ),
+        (ended(0), ()),
+        (ended(137, message=LEFT), ()),
+        (running(0), ()),
+        ({"state": {"terminated": {**KILLED, "message": 7}}, "restartCount": "x"}, (END,)),
+    ],
+    ids=["just now", "and again there", "twice", "asked for", "with last words", "never", "odd"],
+)
+def test_an_end_of_our_own_container_that_nobody_asked_for_is_seen(
+    sidecar: Object, ends: tuple[executions.SidecarEnd, ...]
+) -> None:
+    attempt = read(pod(running(1), sidecar=sidecar))
+    assert attempt.sidecar_ends == ends
+    assert (attempt.ended_at, attempt.exit_code) == (None, None)
+
+
+CLEAN = ended(0, second=4)["state"]["terminated"]
+
+
+def again(last: Object) -> Object:
+    return {**running(5), "lastState": {"terminated": last}, "restartCount": 1}
+
+
+@pytest.mark.parametrize("reason", ["StartError", "ContainerCannotRun"])
+def test_what_never_ran_has_no_end(reason: str) -> None:
+    never = ended(128, reason)
+    crash_loop = {**podbodies.waiting("CrashLoopBackOff"), "lastState": never["state"]}
+    for sidecar in (never, crash_loop, again(never["state"]["terminated"])):
+        assert read(pod(running(1), sidecar=sidecar)).sidecar_ends == ()
+
+
+def test_the_end_of_what_runs_in_place_of_the_sidecar_is_no_end_of_one() -> None:
+    mark = {"rollcall.dev/untracked": f"{at(2)} ErrImagePull: no such host"}
+    for sidecar in (again(KILLED), ended(137, "OOMKilled")):
+        assert read(pod(running(1), sidecar=sidecar, annotations=mark)).sidecar_ends == ()
+
+
+def test_a_sidecar_that_is_started_again_has_lost_nothing_if_it_ended_in_order() -> None:
+    assert read(pod(running(1), sidecar=again(CLEAN))).sidecar_ends == ()
+    left = again({**CLEAN, "message": LEFT})  # which nobody reads
+    (end,) = read(pod(running(1), sidecar=left)).sidecar_ends
+    assert (end.number, end.exit_code) == (1, 0)
+
+
+def test_the_end_of_a_users_container_is_no_end_of_ours() -> None:
+    crash = {**running(1), "lastState": {"terminated": KILLED}, "restartCount": 1}
+    assert read(pod(crash)).sidecar_ends == ()
+
+
 @pytest.mark.parametrize("field", ["uid", "labels", "name", "creationTimestamp"])
 @pytest.mark.parametrize("value", [None, 7, []], ids=repr)
 def test_a_pod_without_what_identifies_it_is_not_ours(field: str, value: object) -> None:
@@ -354,3 +416,20 @@ def _spoil(body: Object, chance: random.Random, rubbish: list[object]) -> None:
         stack += [node[key] for key in keys if isinstance(node[key], dict | list)]
     node, key = chance.choice(places)
     node[key] = copy.deepcopy(chance.choice(rubbish))
+
+
+def test_a_pod_that_goes_without_its_sidecar_says_since_when_and_why() -> None:
+    body = pod(running(2))
+    assert read(body).untracked is None
+    mark = f"{at(1)} ErrImagePull: no such host"
+    body["metadata"]["annotations"] = {"rollcall.dev/untracked": mark}
+    without = executions.Untracked(at=second(1), words="ErrImagePull: no such host")
+    assert read(body).untracked == without
+    assert sidecarstatus.mark(without) == mark
+
+
+@pytest.mark.parametrize("mark", ["", "yes", "yes please", at(1), f"{at(1)} ", 7, None])
+def test_a_mark_that_is_not_ours_is_none(mark: object) -> None:
+    body = pod(running(2))
+    body["metadata"]["annotations"] = {"rollcall.dev/untracked": mark}
+    assert read(body).untracked is None

@@ -10,7 +10,7 @@ import pytest
 
 from rollcall import config
 from rollcall.cluster import events, inventory, outcomes, paths, reconcile
-from rollcall.core import errors, ids, policies, targets
+from rollcall.core import errors, ids, injection, policies, targets
 from support.clocks import START, Clock
 from support.fakekube import NOW, FakeKube, Object, edited
 from support.memorystore import MemoryStore
@@ -49,7 +49,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     known: inventory.Inventory = field(default_factory=lambda: inventory.Inventory(cluster="test"))
     refusals: list[str] = field(default_factory=list)
-    unavailable: str | None = None
+    withheld: injection.Obstacle | None = None
     touched: list[UUID] = field(default_factory=list)
     reconciler: reconcile.Reconciler = field(init=False)
 
@@ -73,7 +73,7 @@ class World:
             forget=self.store.forget,
             changed=self.touched.append,
             events=events.Events(kube=self.kube, clock=self.clock),
-            image_unavailable=lambda: self.unavailable,
+            withheld=lambda _key: self.withheld,
             clock=self.clock,
         )
         self.reconciler.remember(list(self.store.rows.values()))
@@ -630,13 +630,13 @@ async def test_a_trial_that_says_nothing_about_the_pods_is_no_refusal(
 
 async def test_an_image_that_cannot_be_pulled_keeps_the_sidecar_out(world: World) -> None:
     await settled(world)
-    world.unavailable = "cannot be pulled"
+    world.withheld = injection.Obstacle(reason="ImageUnavailable", message="cannot be pulled")
     assert await world.settle() == timedelta(minutes=1)
     assert not _has_sidecar(world.cronjob["spec"]["jobTemplate"]["spec"]["template"])
     sidecar = world.outcome.sidecar
     assert sidecar
     assert sidecar.obstacle
     assert sidecar.obstacle.reason == "ImageUnavailable"
-    world.unavailable = None
+    world.withheld = None
     assert await world.settle() is None
     assert _has_sidecar(world.cronjob["spec"]["jobTemplate"]["spec"]["template"])

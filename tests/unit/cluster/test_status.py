@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from rollcall.cluster import outcomes, status
+from rollcall.cluster import inventory, outcomes, status, troubles
 from rollcall.core import executions, health, incidents, injection, policies
 from rollcall.services import ports
 from support import builders
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+KEY = inventory.Key("team", "report")
 READY = outcomes.Condition(status="True", reason="Reconciled")
 OUTCOME = outcomes.Outcome(
     generation=4,
@@ -68,8 +69,9 @@ def build(
     ledger: ports.Summary | None = None,
     before: dict[str, Any] | None = None,
     now: datetime = NOW,
+    trouble: troubles.Trouble | None = None,
 ) -> dict[str, Any]:
-    return status.build(outcome, ledger, before=before or {}, now=now)
+    return status.build(outcome, ledger, before=before or {}, now=now, trouble=trouble)
 
 
 def condition(built: dict[str, Any], kind: str) -> tuple[str, str, str]:
@@ -222,6 +224,28 @@ def test_rules_that_find_nothing_without_reports_are_named(
     )
 
 
+def test_a_sidecar_that_only_beats_says_so_and_which_rules_find_nothing() -> None:
+    outcome = replace(OUTCOME, sidecar=outcomes.Sidecar(beats_only=True))
+    rules = {"silent": {"critical": "2m"}, "errors": {"warning": 1}}
+    ours = summary(heard=NOW)
+    asked = replace(ours, row=replace(ours.row, job=builders.job(policy={"rules": rules})))
+    built = build(outcome, asked)
+    assert built["sidecar"] == {"injected": True, "reason": "HostNetwork"}
+    status_, reason, message = condition(built, "Reporting")
+    assert (status_, reason) == ("True", "Heard")
+    assert message == (
+        "HostNetwork: heartbeats only, programs get no ROLLCALL_URL; "
+        "without reports these rules find nothing: errors"
+    )
+    assert condition(build(outcome, summary()), "Reporting")[2].startswith("HostNetwork: ")
+
+
+def test_a_pod_on_the_nodes_network_that_is_never_heard_is_told_of_its_dns() -> None:
+    outcome = replace(OUTCOME, sidecar=outcomes.Sidecar(beats_only=True))
+    message = condition(build(outcome, summary(unheard=1)), "Reporting")[2]
+    assert message.endswith("without dnsPolicy ClusterFirstWithHostNet")
+
+
 def test_an_unready_job_keeps_what_was_applied_before() -> None:
     before = present(build(ledger=summary()))
     broken = outcomes.unready({"metadata": {"generation": 5}}, "InvalidSchedule", "no")
@@ -325,3 +349,36 @@ def test_news_is_what_somebody_waits_for(ledger: ports.Summary, *, is_news: bool
 def test_how_many_runs_were_not_heard_is_no_news() -> None:
     stored = present(build(ledger=summary(unheard=1)))
     assert not status.is_news(build(ledger=summary(unheard=2), before=stored), stored)
+
+
+def test_a_sidecar_that_could_not_start_is_told_instead_of_silence() -> None:
+    trouble = troubles.Trouble(at=NOW, reason="SidecarCannotStart", message="p is untracked")
+    built = build(ledger=summary(heard=NOW, unheard=1), trouble=trouble)
+    assert condition(built, "Reporting") == ("False", "SidecarCannotStart", "p is untracked")
+    assert status.is_news(built, build(ledger=summary(heard=NOW, unheard=1)))
+
+
+def test_until_when_new_pods_get_no_sidecar_stands_in_the_condition_however_long_the_words() -> (
+    None
+):
+    known = troubles.Troubles(changed=lambda _key: None, clock=lambda: NOW)
+    known.tell(KEY, troubles.Trouble(at=NOW, reason="ImageUnavailable", message="x" * 1020))
+    for number in range(3):
+        known.failed(KEY, str(number), "ImageUnavailable")
+    outcome = replace(OUTCOME, sidecar=outcomes.Sidecar(obstacle=known.withheld(KEY)))
+    silent = {"silent": {"warning": "2m"}}
+    row = replace(summary().row, job=replace(builders.job(), policy={"rules": silent}))
+    message = condition(build(outcome, replace(summary(), row=row)), "Reporting")[2]
+    assert "new pods get none until 2026-03-02T12:10:00Z" in message
+    assert message.endswith("these rules find nothing: silent")
+
+
+def test_what_is_read_back_from_a_status_is_what_was_told() -> None:
+    trouble = troubles.Trouble(at=NOW, reason="ImageUnavailable", message="p; q is untracked")
+    silent = {"silent": {"warning": "2m"}}
+    row = replace(summary().row, job=replace(builders.job(), policy={"rules": silent}))
+    built = build(ledger=replace(summary(), row=row), trouble=trouble)
+    known = troubles.Troubles(changed=lambda _key: None, clock=lambda: NOW)
+    known.recall(KEY, {"metadata": {"uid": "u"}, "status": built})
+    assert known.told(KEY) == trouble
+    assert "silent" in condition(built, "Reporting")[2]

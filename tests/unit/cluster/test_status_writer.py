@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from rollcall.cluster import inventory, outcomes, paths, status_writer
+from rollcall.cluster import inventory, outcomes, paths, status_writer, troubles
 from rollcall.core import errors, health, ids
 from rollcall.services import ports
 from support import builders
@@ -33,12 +33,14 @@ class World:
         self.store = MemoryStore()
         self.known = inventory.Inventory(cluster="test")
         self.outcomes: dict[UUID, outcomes.Outcome] = {ID: OUTCOME}
+        self.troubles: dict[inventory.Key, troubles.Trouble] = {}
         self.known.put(self.kube.put(PATH, tracked()))
         self.writer = status_writer.StatusWriter(
             kube=self.kube,
             store=self.store,
             inventory=self.known,
             outcomes=self.outcomes.get,
+            trouble=self.troubles.get,
             clock=lambda: START + timedelta(seconds=asyncio.get_running_loop().time()),
         )
 

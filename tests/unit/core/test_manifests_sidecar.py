@@ -10,6 +10,7 @@ from rollcall.core import injection, manifests
 from support.trackedcronjobs import POD, tracked
 
 SIDECAR = config.Sidecar(image="registry.example/sidecar:1", ingest_url="http://api.rollcall:8080")
+USES_THE_PORT = {"name": "a", "image": "x", "ports": [{"containerPort": 7655}]}
 CAPPED = {"limits": {"cpu": "1", "memory": "1Gi"}}
 
 
@@ -107,6 +108,51 @@ def test_a_users_own_url_stays_and_init_containers_get_one_too() -> None:
     ]
 
 
+def test_on_the_nodes_network_it_only_beats_and_no_program_is_told_an_address() -> None:
+    pod = pod_of(
+        tracked(
+            tracking={"port": 7000},
+            pod={"hostNetwork": True, "initContainers": [{"name": "prepare", "image": "x"}]},
+        )
+    )
+    env = {one["name"]: one.get("value") for one in ours_in(pod)["env"]}
+    assert env["ROLLCALL_PORT"] == "none"
+    assert not any("env" in one for one in (*pod["containers"], *pod["initContainers"][1:]))
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, False),
+        ({"pod": {"hostNetwork": False}}, False),
+        ({"pod": {"hostNetwork": True}}, True),
+        ({"pod": {"hostNetwork": True}, "tracking": {"sidecar": "Never"}}, False),
+    ],
+    ids=["a-network-of-its-own", "said-so", "the-nodes", "no-sidecar"],
+)
+def test_a_plan_says_whether_programs_are_heard(spec: dict[str, Any], expected: bool) -> None:
+    assert manifests.build(tracked(**spec), sidecar=SIDECAR).beats_only is expected
+
+
+@pytest.mark.parametrize(
+    ("users", "inits", "room"),
+    [(1, 0, None), (2, 0, None), (1, 1, None), (3, 0, "3072"), (2, 1, "3072"), (5, 5, "1117")],
+)
+def test_the_sidecar_is_told_how_much_is_kept_of_its_last_words(
+    users: int, inits: int, room: str | None
+) -> None:
+    pod = pod_of(
+        tracked(
+            pod={
+                "containers": [{"name": f"c{n}", "image": "x"} for n in range(users)],
+                "initContainers": [{"name": f"i{n}", "image": "x"} for n in range(inits)],
+            }
+        )
+    )
+    env = {one["name"]: one.get("value") for one in ours_in(pod)["env"]}
+    assert env.get("ROLLCALL_TERMINATION_BYTES") == room
+
+
 @pytest.mark.parametrize(
     ("resources", "cpu_limit"),
     [
@@ -161,22 +207,10 @@ def test_pull_secrets_are_added_once() -> None:
         (tracked(pod={"containers": [{"name": "rollcall", "image": "x"}]}), "NameTaken"),
         (tracked(pod={"initContainers": [{"name": "rollcall", "image": "x"}]}), "NameTaken"),
         (tracked(pod={"volumes": [{"name": "rollcall-token", "emptyDir": {}}]}), "NameTaken"),
+        (tracked(pod={"containers": [USES_THE_PORT]}), "PortTaken"),
+        (tracked(pod={"hostNetwork": True, "containers": [USES_THE_PORT]}), None),
         (
-            tracked(
-                pod={
-                    "hostNetwork": True,
-                    "containers": [{"name": "a", "image": "x", "ports": [{"containerPort": 7655}]}],
-                }
-            ),
-            "PortTaken",
-        ),
-        (
-            tracked(
-                tracking={"port": 7000},
-                pod={
-                    "containers": [{"name": "a", "image": "x", "ports": [{"containerPort": 7655}]}]
-                },
-            ),
+            tracked(tracking={"port": 7000}, pod={"containers": [USES_THE_PORT]}),
             None,
         ),
         (

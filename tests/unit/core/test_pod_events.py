@@ -1,8 +1,9 @@
 """What is kept of a run's pods."""
 
 from datetime import timedelta
+from typing import Any
 
-from rollcall.core import pod_events
+from rollcall.core import executions, pod_events
 from support import builders
 
 AT = builders.SLOT_AT
@@ -40,3 +41,45 @@ def test_of_very_many_pods_the_newest_are_told() -> None:
     told = pod_events.of_attempts(pods)
     assert len(told) == pod_events.TOLD
     assert all("report-0 " not in line.message for line in told)
+
+
+def end_of_sidecar(number: int = 1, **changes: object) -> executions.SidecarEnd:
+    values: dict[str, Any] = {"at": AT, "exit_code": 137, "reason": "OOMKilled"}
+    return executions.SidecarEnd(number=number, **values | changes)
+
+
+def test_a_sidecar_that_was_killed_is_told_with_what_it_means() -> None:
+    pod = builders.attempt(sidecar_ends=[end_of_sidecar()])
+    assert pod_events.of_sidecars([pod, builders.attempt("well")]) == [
+        executions.Event(
+            at=AT,
+            source="pod",
+            reason="SidecarEnded",
+            message="the sidecar of report-pod-1 ended before its time (OOMKilled, exit code 137"
+            " (SIGKILL)); what it had not sent is lost",
+        )
+    ]
+
+
+def test_an_end_that_nobody_explains_is_told_at_a_time_that_stays_the_same() -> None:
+    unknown = end_of_sidecar(at=None, exit_code=None, reason=None)
+    (line,) = pod_events.of_sidecars([builders.attempt(sidecar_ends=[unknown])])
+    assert line.at == AT
+    assert "(nobody says how)" in line.message
+
+
+def test_of_a_sidecar_that_always_crashes_the_first_ends_are_told() -> None:
+    ends = [end_of_sidecar(number) for number in range(1, 40)]
+    told = pod_events.of_sidecars([builders.attempt(sidecar_ends=ends)])
+    assert len(told) == pod_events.ENDS_TOLD
+
+
+def test_that_a_pod_is_untracked_is_told_before_all_is_over_and_again_in_its_place() -> None:
+    without = executions.Untracked(at=AT + SECOND, words="ErrImagePull: no such host")
+    pod = builders.attempt(started_at=AT + 2 * SECOND, ended_at=AT + 3 * SECOND, untracked=without)
+    (line,) = pod_events.of_attempts([pod], is_over=False)
+    assert (line.at, line.source, line.reason) == (AT + SECOND, "pod", "Untracked")
+    assert line.message.startswith("report-pod-1 is untracked")
+    assert line.message.endswith("ErrImagePull: no such host")
+    reasons = [line.reason for line in pod_events.of_attempts([pod])]
+    assert reasons == ["Untracked", "Started", "Completed"]
