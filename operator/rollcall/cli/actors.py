@@ -16,8 +16,9 @@ _LONGEST_REASON = 1000
 def add(parser: argparse.ArgumentParser, *, needs_reason: bool = False) -> None:
     """Let people say who they are and why they do it."""
     parser.add_argument(
-        "--by", "--as", dest="actor", type=_name, metavar="NAME",
-        help="who you are, for the audit log (default the user of the operating system)",
+        "--by", dest="actor", type=_name, metavar="NAME",
+        help="who you are, for the audit log (default the user of the operating system; needed in a"
+        " pod of ours, whose user has no name)",
     )  # fmt: skip
     parser.add_argument(
         "--reason", type=_reason, required=needs_reason,

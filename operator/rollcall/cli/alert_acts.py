@@ -10,7 +10,7 @@ from rollcall import config
 from rollcall.cli import actors, arguments, output
 from rollcall.core import acts, errors, incidents, standing
 from rollcall.services import acts as services
-from rollcall.services import alerts
+from rollcall.services import alerts, paging
 from rollcall.store import engine
 
 _AT_ONCE = 200  # alerts that are read at once while many are gathered
@@ -149,7 +149,9 @@ async def _chosen(store: engine.Database, options: argparse.Namespace, cluster: 
             return found
 
 
-async def _page(store: engine.Database, choice: alerts.Choice, cursor: str | None) -> alerts.Page:
+async def _page(
+    store: engine.Database, choice: alerts.Choice, cursor: str | None
+) -> paging.Page[alerts.Listed]:
     return await store.run(lambda unit: unit.alerts.page(choice, limit=_AT_ONCE, cursor=cursor))
 
 

@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import functools
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from rollcall import config
 from rollcall.cli import actors, alert_acts, alert_stats, arguments, database, output
-from rollcall.core import acts, errors, incidents, policies, standing
+from rollcall.core import acts, errors, incidents, policies, standing, texts
 from rollcall.services import alerts, ports
 from rollcall.store import engine
 
@@ -22,7 +21,7 @@ _EXAMPLE = """examples, in a pod of the operator:
   rollcall alerts stats --since 7d
   rollcall alerts resolve --all -n shop --by ada --reason 'outage is over' --dry-run"""
 _STATUSES = {"open": True, "resolved": False}
-_NOTHING = ("no alerts",)
+_HEADER = ("NAMESPACE", "CRONJOB", "KIND", "SEVERITY", "STATE", "SINCE", "TOLD", "ID", "MESSAGE")
 _LONGEST_LINE = 120  # of a message in the table
 
 
@@ -89,10 +88,14 @@ async def _list(
     page = await store.run(
         lambda unit: unit.alerts.page(choice, limit=options.limit, cursor=options.cursor)
     )
-    if options.output == "json":
-        listed = [_as_json(item, settings) for item in page.items]
-        return output.as_json({"items": listed, "nextCursor": page.next_cursor})
-    return list(_table_of(page)) if page.items else _NOTHING
+    return output.listed(
+        page,
+        options.output,
+        fields=functools.partial(_as_json, settings=settings),
+        header=_HEADER,
+        cells=_cells,
+        nothing="no alerts",
+    )
 
 
 async def _show(
@@ -118,25 +121,19 @@ async def _show(
     return output.as_json(fields | parts)
 
 
-def _table_of(page: alerts.Page) -> Iterator[str]:
-    header = ["NAMESPACE", "CRONJOB", "KIND", "SEVERITY", "STATE", "SINCE", "TOLD", "ID", "MESSAGE"]
-    rows = [
-        [item.namespace or "-", item.cronjob or "-", *_cells(item.incident)] for item in page.items
-    ]
-    yield from output.aligned([header, *rows])
-    yield from output.more(page.next_cursor)
-
-
-def _cells(incident: incidents.Incident) -> list[str]:
+def _cells(item: alerts.Listed) -> list[str]:
+    incident = item.incident
     first, *_ = incident.message.splitlines() or [""]
     return [
+        item.namespace or "-",
+        item.cronjob or "-",
         incident.kind,
         incident.severity,
         standing.of(incident),
         output.utc(incident.opened_at),
         output.utc_if(incident.notified_at) or "-",
         str(incident.id),
-        textwrap.shorten(first, _LONGEST_LINE, placeholder=" …"),
+        texts.shortened(first, _LONGEST_LINE),
     ]
 
 

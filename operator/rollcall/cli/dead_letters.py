@@ -4,13 +4,12 @@ import argparse
 import asyncio
 import functools
 import json
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rollcall import config
 from rollcall.cli import actors, arguments, database, output
-from rollcall.core import dead_letters, errors
+from rollcall.core import dead_letters, errors, texts
 from rollcall.services import dead_letters as services
 from rollcall.services import ports
 from rollcall.store import engine
@@ -18,12 +17,13 @@ from rollcall.store import engine
 _EXAMPLE = """examples, in a pod of the operator:
   rollcall dead-letters list -n shop --state open
   rollcall dead-letters show 3a4e6b66-0083-8c1c-b6d6-46119678cb55
-  rollcall dead-letters requeue 3a4e6b66-0083-8c1c-b6d6-46119678cb55 --as ada --reason 'fixed'"""
+  rollcall dead-letters requeue 3a4e6b66-0083-8c1c-b6d6-46119678cb55 --by ada --reason 'fixed'"""
 _ABOUT = {
     dead_letters.Act.REQUEUE: "hand one to the job's next run, which confirms it when it is done",
     dead_letters.Act.RESOLVE: "say that one is processed, or mended by hand",
     dead_letters.Act.DISCARD: "say that one will not be processed",
 }
+_HEADER = ("NAMESPACE", "CRONJOB", "AT", "STATE", "ITEM", "ID", "ERROR")
 _ONE = "a dead letter"
 _LONGEST_LINE = 120  # of an error in the table
 
@@ -77,10 +77,14 @@ async def _list(store: engine.Database, options: argparse.Namespace, cluster: st
     page = await store.run(
         lambda unit: unit.letters.page(choice, limit=options.limit, cursor=options.cursor)
     )
-    if options.output == "json":
-        listed = [_as_json(letter) for letter in page.items]
-        return output.as_json({"items": listed, "nextCursor": page.next_cursor})
-    return list(_table_of(page)) if page.items else ("no dead letters",)
+    return output.listed(
+        page,
+        options.output,
+        fields=_as_json,
+        header=_HEADER,
+        cells=_cells,
+        nothing="no dead letters",
+    )
 
 
 async def _show(store: engine.Database, options: argparse.Namespace, cluster: str) -> Sequence[str]:
@@ -107,20 +111,21 @@ async def _act(store: engine.Database, options: argparse.Namespace, cluster: str
     return (f"{options.id} is {state}",)
 
 
-def _table_of(page: services.Page) -> Iterator[str]:
-    header = ["NAMESPACE", "CRONJOB", "AT", "STATE", "ITEM", "ID", "ERROR"]
-    rows = [[one.namespace, one.cronjob, *_cells(one)] for one in page.items]
-    yield from output.aligned([header, *rows])
-    yield from output.more(page.next_cursor)
-
-
 def _cells(letter: ports.DeadLetter) -> list[str]:
-    return [output.utc(letter.at), letter.state, letter.item, str(letter.id), _line(letter)]
+    return [
+        letter.namespace,
+        letter.cronjob,
+        output.utc(letter.at),
+        letter.state,
+        letter.item,
+        str(letter.id),
+        _line(letter),
+    ]
 
 
 def _line(letter: ports.DeadLetter) -> str:
     first, *_ = letter.error.splitlines() or [""]
-    return textwrap.shorten(first, _LONGEST_LINE, placeholder=" …")
+    return texts.shortened(first, _LONGEST_LINE)
 
 
 def _told(letter: ports.DeadLetter, acts: Sequence[ports.AuditEntry]) -> Iterator[str]:

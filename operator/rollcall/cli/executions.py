@@ -12,7 +12,8 @@ from rollcall import config
 from rollcall.cli import arguments, database, output, reported, setups
 from rollcall.core import durations, errors, executions, rollups
 from rollcall.core.setups import Pair
-from rollcall.services.listing import Choice, Listed, Page
+from rollcall.services import account
+from rollcall.services.listing import Choice, Listed
 from rollcall.store import engine
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -20,7 +21,8 @@ _EXAMPLE = """examples, in a pod of the operator:
   rollcall executions list -n shop --status failed --since 7d
   rollcall executions show 019cae6b-6600-831c-b6d6-46119678cb55
   rollcall executions stats --days 30"""
-_NOTHING = ("no executions",)
+_HEADER = ("NAMESPACE", "CRONJOB", "SLOT", "STATUS", "REASON", "TRIGGER", "DURATION", "ID")
+_NOTHING = "no executions"
 
 Job = tuple[str, str]  # namespace, name
 
@@ -87,34 +89,36 @@ async def _list(
     page = await store.run(
         lambda unit: unit.listing.page(choice, limit=options.limit, cursor=options.cursor)
     )
-    if options.output == "json":
-        listed = [_as_json(item) for item in page.items]
-        return output.as_json({"items": listed, "nextCursor": page.next_cursor})
-    return list(_table_of(page)) if page.items else _NOTHING
+    return output.listed(
+        page,
+        options.output,
+        fields=_as_json,
+        header=_HEADER,
+        cells=_cells,
+        nothing=_NOTHING,
+    )
 
 
 async def _show(
     store: engine.Database, options: argparse.Namespace, cluster: str, now: datetime
 ) -> Sequence[str]:
-    del now
-
     async def read(
         unit: engine.Transaction,
-    ) -> tuple[Listed, Sequence[executions.Event], reported.Told, Pair | None]:
+    ) -> tuple[Listed, Sequence[executions.Event], account.Account, Pair | None]:
         found = await unit.listing.find(cluster, options.id)
         if found is None:
             raise errors.NotFound(f"there is no execution {options.id}")
         events = await unit.events.of(options.id)
-        said = await reported.read(unit, found.execution)
+        said = await account.read(unit, found.execution, events)
         return found, events, said, await unit.setups.of(found.execution)
 
     item, events, said, pair = await store.run(read)
     told = [_event_as_json(one) for one in events]
     if options.output == "json":
-        more = reported.as_json(said) | setups.as_json(pair) | {"events": told}
+        more = reported.as_json(said, now) | setups.as_json(pair) | {"events": told}
         return output.as_json(_as_json(item) | more)
     rows = [(name, str(value)) for name, value in _as_json(item).items() if value is not None]
-    lines = list(output.aligned([*rows, *reported.rows(said), *setups.rows(pair)]))
+    lines = list(output.aligned([*rows, *reported.rows(said, now), *setups.rows(pair)]))
     if told:
         lines += ["", "events", *output.aligned([list(one.values()) for one in told])]
     return lines
@@ -138,24 +142,19 @@ async def _stats(
     if options.output == "json":
         items = [_numbers_as_json(job, numbers) for job, numbers in found.items()]
         return output.as_json({"since": since.isoformat(), "items": items})
-    return list(output.aligned(list(_numbers_table(found)))) if found else _NOTHING
+    return list(output.aligned(list(_numbers_table(found)))) if found else (_NOTHING,)
 
 
-def _table_of(page: Page) -> Iterator[str]:
-    header = ["NAMESPACE", "CRONJOB", "SLOT", "STATUS", "REASON", "TRIGGER", "DURATION", "ID"]
-    rows = [[item.namespace, item.cronjob, *_cells(item.execution)] for item in page.items]
-    yield from output.aligned([header, *rows])
-    yield from output.more(page.next_cursor)
-
-
-def _cells(run: executions.Execution) -> list[str]:
-    took = run.duration
+def _cells(item: Listed) -> list[str]:
+    run = item.execution
     return [
+        item.namespace,
+        item.cronjob,
         output.utc(run.slot_at),
         run.status,
         run.reason or "-",
         run.trigger,
-        _text(took),
+        _text(run.duration),
         str(run.id),
     ]
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # They repeat what we log ourselves, or log each request.
-_QUIET = ("httpx", "httpcore", "kopf", "uvicorn.access", "aiohttp.access", "alembic")
+_QUIET = ("httpx", "httpcore", "kopf", "aiohttp.access", "alembic")
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""The command line: `rollcall operator | api | db | executions | alerts | dead-letters | …`."""
+"""The command line: `rollcall operator | api | db | executions | alerts | errors | …`."""
 
 import argparse
 import asyncio
@@ -15,6 +15,7 @@ from rollcall.cli import (
     dead_letters,
     executions,
     logs,
+    program_errors,
     schedule,
     silences,
 )
@@ -64,6 +65,8 @@ def _run(options: argparse.Namespace) -> None:
             silences.run(options, settings, clock.now())
         case "dead-letters":
             dead_letters.run(options, settings)
+        case "errors":
+            program_errors.run(options, settings)
         case "channel":
             channels.run(options, settings)
         case _:
@@ -112,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     executions.add_parser(add)
     alerts.add_parser(add)
     silences.add_parser(add)
+    program_errors.add_parser(add)
     dead_letters.add_parser(add)
     channels.add_parser(add)
     schedule.add_parser(add)

@@ -3,8 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
+
+from rollcall.services import paging
+
+T = TypeVar("T")
 
 _GAP = "  "
 
@@ -31,6 +36,24 @@ def utc(at: datetime) -> str:
 def utc_if(at: datetime | None) -> str | None:
     """Write an instant that may not have come."""
     return utc(at) if at else None
+
+
+def listed(
+    page: paging.Page[T],
+    form: str,
+    *,
+    fields: Callable[[T], object],
+    header: Sequence[str],
+    cells: Callable[[T], Sequence[str]],
+    nothing: str,
+) -> Sequence[str]:
+    """Write a page as a table, or for programs if `form` is `json`; `nothing` where it is empty."""
+    if form == "json":
+        items = [fields(one) for one in page.items]
+        return as_json({"items": items, "nextCursor": page.next_cursor})
+    if not page.items:
+        return (nothing,)
+    return [*aligned([header, *map(cells, page.items)]), *more(page.next_cursor)]
 
 
 def more(cursor: str | None) -> Iterator[str]:

@@ -1,58 +1,28 @@
 """What the program of a run reported, as `rollcall executions show` shows it."""
 
-from collections import Counter
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rollcall.cli import output
-from rollcall.core import executions, progress, reporting, results
-from rollcall.store import engine
+from rollcall.core import durations, progress, stages, texts
+from rollcall.services import account, ports
+
+LONGEST_LINE = 120  # characters of a message in a table
+MOST_STAGES = 20  # of a run, as text: the newest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """All reports of one run, summed up; `result` is that of the pod which speaks for the run."""
-
-    progress: progress.Progress | None
-    result: reporting.Heard | None
-    errors: int
-    error_types: Mapping[str, int]  # of those that are kept
-    dead_letters: int
-    lost: Mapping[str, int]
-    heard_at: datetime | None  # the newest heartbeat
-    has_taken_leave: bool  # all sidecars that were heard sent their last report
-
-
-async def read(unit: engine.Transaction, run: executions.Execution) -> Told:
-    """Read what the pods of a run reported."""
-    heard = await unit.reports.of(run.id)
-    pods = (await unit.attempts.observe({run: ()}))[run.id]
-    errors = sum(one.errors for one in heard)
-    types = await unit.reports.error_types(run.id) if errors else {}
-    lost: Counter[str] = Counter()
-    for one in heard:
-        lost.update(one.lost)
-    return Told(
-        progress=progress.of(pods, heard),
-        result=_result(pods, heard),
-        errors=errors,
-        error_types=dict(sorted(types.items())),
-        dead_letters=sum(one.dead_letters for one in heard),
-        lost=dict(sorted(lost.items())),
-        heard_at=max(
-            (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
-        ),
-        has_taken_leave=all(one.final_at for one in heard if one.last_heartbeat_at),
-    )
-
-
-def as_json(told: Told) -> dict[str, Any]:
+def as_json(told: account.Account, now: datetime) -> dict[str, Any]:
     """Return it as fields of the execution, absent ones as None."""
     said = told.result
     return {
+        "window": _window_as_json(told.window) if told.window else None,
         "progress": _progress_as_json(told.progress) if told.progress else None,
+        "expectedEndTime": output.utc_if(told.expected.at if told.expected else None),
+        "expectedByRuns": told.expected.runs if told.expected else None,
+        "stages": [_stage_as_json(one, now) for one in told.stages],
+        "checkpoint": _checkpoint_as_json(told.checkpoint) if told.checkpoint else None,
         "result": {
             "result": said.result,
             "message": said.result_message,
@@ -64,6 +34,7 @@ def as_json(told: Told) -> dict[str, Any]:
         else None,
         "errors": told.errors,
         "errorTypes": dict(told.error_types),
+        "lastErrors": [error_as_json(one) for one in told.last_errors],
         "deadLetters": told.dead_letters,
         "lost": dict(told.lost),
         "lastHeardTime": output.utc_if(told.heard_at),
@@ -71,30 +42,131 @@ def as_json(told: Told) -> dict[str, Any]:
     }
 
 
-def rows(told: Told) -> Iterator[tuple[str, str]]:
+def rows(told: account.Account, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what there is, as lines of a table."""
+    if told.window:
+        yield "window", _window_as_text(told.window)
     if told.progress:
         yield "progress", _progress_as_text(told.progress)
         yield from _counted("counters", told.progress.counters)
-    if told.result and told.result.result:
-        yield "result", told.result.result
-        yield from _counted("resultCounters", told.result.result_counters or {})
-    if told.errors:
-        yield "errors", str(told.errors)
-        yield from _counted("errorTypes", told.error_types)
-    if told.dead_letters:
-        yield "deadLetters", str(told.dead_letters)
+    if told.expected and told.expected.runs:
+        at, runs = output.utc(told.expected.at), told.expected.runs
+        late = "; that is over" if told.expected.at < now else ""
+        yield "expectedEnd", f"{at} by the median of {runs} successes before{late}"
+    if told.stages:
+        yield "stages", "\n".join(_stage_lines(told.stages, now))
+    if told.checkpoint:
+        yield "checkpoint", _checkpoint_as_text(told.checkpoint)
+    yield from _result_rows(told)
+    yield from _error_rows(told)
     yield from _counted("lost", told.lost)
     if told.heard_at:
         leave = "took leave" if told.has_taken_leave else "no leave taken"
         yield "heard", f"{output.utc(told.heard_at)}, {leave}"
 
 
-def _result(
-    pods: Sequence[executions.Attempt], heard: Sequence[reporting.Heard]
-) -> reporting.Heard | None:
-    speaker = results.worst(pods)
-    return next((one for one in heard if speaker and one.pod_uid == speaker.pod_uid), None)
+def error_as_json(error: ports.ReportedError) -> dict[str, Any]:
+    """Write one error for programs."""
+    return {
+        "time": output.utc(error.at),
+        "namespace": error.namespace,
+        "cronjob": error.cronjob,
+        "execution": str(error.execution_id),
+        "podName": error.pod_name,
+        "type": error.type,
+        "message": error.message,
+        "item": error.item,
+        "class": error.error_class,
+        "retryAfterSeconds": error.retry_after,
+        "fingerprint": error.fingerprint,
+    }
+
+
+def first_line(text: str) -> str:
+    """Cut a text to what fits in a table."""
+    first, *_ = text.splitlines() or [""]
+    return texts.shortened(first, LONGEST_LINE)
+
+
+def _result_rows(told: account.Account) -> Iterator[tuple[str, str]]:
+    if told.result and told.result.result:
+        yield "result", told.result.result
+        yield from _counted("resultCounters", told.result.result_counters or {})
+        if told.result.metadata:
+            yield "metadata", json.dumps(told.result.metadata, ensure_ascii=False)
+
+
+def _error_rows(told: account.Account) -> Iterator[tuple[str, str]]:
+    if told.errors:
+        yield "errors", str(told.errors)
+        yield from _counted("errorTypes", told.error_types)
+    if told.last_errors:
+        yield "lastErrors", "\n".join(map(_error_as_text, told.last_errors))
+    if told.dead_letters:
+        yield "deadLetters", str(told.dead_letters)
+
+
+def _error_as_text(error: ports.ReportedError) -> str:
+    item = f" ({error.item})" if error.item else ""
+    said = ": ".join(filter(None, (error.type, first_line(error.message))))
+    return f"{output.utc(error.at)} {said}{item}"
+
+
+def _window_as_json(window: ports.GivenWindow) -> dict[str, Any]:
+    return {
+        "from": output.utc(window.stretch.from_at),
+        "to": output.utc(window.stretch.until_at),
+        "more": window.stretch.has_more,
+        "state": window.state,
+    }
+
+
+def _window_as_text(window: ports.GivenWindow) -> str:
+    more = ", more is left" if window.stretch.has_more else ""
+    return (
+        f"{output.utc(window.stretch.from_at)} to {output.utc(window.stretch.until_at)},"
+        f" {window.state}{more}"
+    )
+
+
+def _stage_as_json(stage: stages.Stage, now: datetime) -> dict[str, Any]:
+    return {
+        "podName": stage.pod_name,
+        "stage": stage.name,
+        "startTime": output.utc(stage.began_at),
+        "endTime": output.utc_if(stage.ended_at),
+        "seconds": round(stage.lasted(now).total_seconds(), 3),
+    }
+
+
+def _stage_lines(found: Sequence[stages.Stage], now: datetime) -> Iterator[str]:
+    """Yield a line for each; the pod is named where there are several."""
+    are_many = len({one.pod_name for one in found}) > 1
+    earlier = len(found) - MOST_STAGES
+    if earlier > 0:
+        yield f"({earlier} earlier)"
+    for one in found[-MOST_STAGES:]:
+        took = durations.text(timedelta(seconds=round(one.lasted(now).total_seconds())))
+        pod = f" in {one.pod_name}" if are_many else ""
+        goes_on = "" if one.ended_at else ", goes on"
+        yield f"{output.utc(one.began_at)} {one.name}{pod}: {took}{goes_on}"
+
+
+def _checkpoint_as_json(kept: ports.KeptCheckpoint) -> dict[str, Any]:
+    return {
+        "time": output.utc(kept.at),
+        "attempt": kept.attempt,
+        "index": kept.index,
+        "bytes": kept.size,
+        "value": kept.value,
+    }
+
+
+def _checkpoint_as_text(kept: ports.KeptCheckpoint) -> str:
+    short = kept.size <= account.LARGEST_SHOWN
+    value = f": {json.dumps(kept.value, ensure_ascii=False)}" if short else ""
+    index = f", index {kept.index}" if kept.index else ""
+    return f"{output.utc(kept.at)}, attempt {kept.attempt}{index}, {kept.size} bytes{value}"
 
 
 def _progress_as_json(found: progress.Progress) -> dict[str, Any]:

@@ -95,6 +95,9 @@ class _Field:
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+# Days of a month are bits from 1 on. The bits of a week's days, times the second, repeat weekly.
+_DAYS = sum(1 << day for day in range(1, LONGEST_MONTH + 1))
+_EVERY_WEEK = sum(1 << day for day in range(0, LONGEST_MONTH + DAYS_PER_WEEK, DAYS_PER_WEEK))
 _FIELDS = (
     _Field(name="minute", low=0, high=59),
     _Field(name="hour", low=0, high=23),
@@ -223,12 +226,9 @@ def _backwards(field: _Field, low: int, high: int, step: int) -> str:
 
 
 def _days_of_month(days: int, weekdays: int, *, both: bool) -> Iterator[int]:
+    weeks = weekdays * _EVERY_WEEK
     for first in range(DAYS_PER_WEEK):
-        named = sum(
-            1 << day
-            for day in range(1, LONGEST_MONTH + 1)
-            if weekdays >> (first + day - 1) % DAYS_PER_WEEK & 1
-        )
+        named = weeks >> first << 1 & _DAYS
         yield days & named if both else days | named
 
 

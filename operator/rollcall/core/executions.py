@@ -9,7 +9,7 @@ The rules:
 - Started means that a container of the user's ran, in whichever pod; our own does not count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -106,6 +106,24 @@ class JobObservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarEnd:
+    """The end of a sidecar's process that nobody asked for; `number` counts those of its pod."""
+
+    number: int
+    at: datetime | None
+    exit_code: int | None
+    reason: str | None  # OOMKilled, Error, …
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untracked:
+    """Since when a pod goes without its sidecar, and why: in the kubelet's words."""
+
+    at: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One pod of an execution, as last seen."""
 
@@ -126,6 +144,8 @@ class Attempt:
     result_message: str | None = None
     # The termination message of our own container: read (`core.termination`), not stored.
     sidecar_said: str | None = None
+    sidecar_ends: Sequence[SidecarEnd] = ()  # told (`core.pod_events`), not stored
+    untracked: Untracked | None = None  # not stored with the pod: the run's story has it
     # Stored, and read where runs are compared (`core.setups`).
     node: str | None = None
     image_ids: Mapping[str, str] | None = None  # by container, of those that were pulled

@@ -13,18 +13,30 @@ from rollcall.core.reporting import Counters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What a program said of an error or a dead letter, and of how many such errors."""
+
+    text: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
     """What the program of one run reported so far.
 
     `moved_at` is when its numbers last changed, None if it never told any; `heard_at` is the newest
-    heartbeat of its pods; `errors` are those whose type counts; `counters` is None if it reported
-    nothing at all, and `before` what they were in the successes before it, where that is asked for.
+    heartbeat of its pods; `stage` is that of its newest progress; `errors` are those whose type
+    counts, and `example` is what its program said of the most frequent of them. `counters` is None
+    if it reported nothing at all, and `before` what they were in the successes before it, where
+    that is asked for.
     """
 
     moved_at: datetime | None = None
     heard_at: datetime | None = None
+    stage: str | None = None
     errors: int = 0
     dead_letters: int = 0
+    example: Example | None = None
     counters: Counters | None = None
     before: Mapping[str, Sequence[float]] = field(default_factory=dict)
 

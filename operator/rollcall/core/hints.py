@@ -67,6 +67,10 @@ def commands(
     job = execution.job_name if execution else None
     if not job:
         return [f"kubectl -n {namespace} describe cronjob {name}"]
+    if execution and incident.kind is policies.Kind.ERRORS:
+        letters = f"rollcall dead-letters list -n {namespace} --cronjob {name} --state open"
+        has_errors = incident.reason == "ErrorsReported"
+        return [f"rollcall errors show {execution.id}", letters] if has_errors else [letters]
     return [
         f"kubectl -n {namespace} describe job {job}",
         f"kubectl -n {namespace} logs job/{job} --all-containers --tail=100",

@@ -5,6 +5,9 @@ The rules:
 - A percentage needs a total from every one of them.
 - The rate counts from a pod's first report, so that what an earlier run had done does not count. It
   says nothing before a second report, and nothing of a pod that has ended.
+- Once that report is older than `RATE_OVER`, the rate is a moving average: `store/heard.py` moves
+  where it counts from.
+- An end that has passed without another report was wrong: it is not told.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +18,7 @@ from rollcall.core import results
 from rollcall.core.executions import Attempt
 from rollcall.core.reporting import Counters, Heard
 
+RATE_OVER = timedelta(minutes=5)
 LONGEST_REST = timedelta(days=3650)  # beyond it the rate says nothing about the end
 _ALL = 100.0  # percent
 
@@ -37,10 +41,10 @@ class Progress:
     counters: Counters
 
 
-def of(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Progress | None:
+def of(attempts: Sequence[Attempt], heard: Sequence[Heard], now: datetime) -> Progress | None:
     """Sum up what the pods of a run reported; None if none of them told its progress.
 
-    `ends_at` is None for a run of which no pod is going on.
+    `ends_at` is None for a run of which no pod is going on, and lies ahead of `now` otherwise.
     """
     standing = {pod.pod_uid: pod for pod in results.counting(attempts)}
     told = [(one.progress_at, one) for one in heard if one.pod_uid in standing and one.progress_at]
@@ -51,13 +55,14 @@ def of(attempts: Sequence[Attempt], heard: Sequence[Heard]) -> Progress | None:
     done = _sum(one.progress.done if one.progress else None for one in pods)
     total = _total(pods, len(standing))
     rate = _sum(_rate(one) for one in pods if not standing[one.pod_uid].ended_at)
+    ends_at = _ends_at(at, done, total, rate)
     return Progress(
         at=at,
         done=done,
         total=total,
         percent=min(done / total, 1.0) * _ALL if done is not None and total else None,
         rate=rate,
-        ends_at=_ends_at(at, done, total, rate),
+        ends_at=ends_at if ends_at and ends_at > now else None,
         stage=newest.progress.stage if newest.progress else None,
         message=newest.progress.message if newest.progress else None,
         counters=_added(_of_progress(one) for one in pods),

@@ -249,11 +249,27 @@ _section(
     STORY,
     Started=("a pod's first container started", "Nothing."),
     Completed=("a pod ended well", "Nothing."),
+    SidecarEnded=(
+        (
+            "a pod's sidecar was killed or crashed, and what it had not sent is lost; while the pod"
+            " goes on, it starts again"
+        ),
+        (
+            "With OOMKilled, see whether a program floods it; with another reason, read the log of"
+            " that container (`kubectl logs --previous -c rollcall`). It decides nothing about the"
+            " run."
+        ),
+    ),
+    StageEntered=("a pod's program named another stage of its work than before", "Nothing."),
+    Untracked=(
+        "a pod runs without its sidecar, which could not start, so that it is not heard",
+        "The message has the kubelet's words: mostly the sidecar's image cannot be pulled there.",
+    ),
     ReportsLost=(
         "a pod ended before its sidecar could deliver what the message counts",
         (
             "Find out why the api did not answer then. A program that must know waits for each"
-            " answer (`?wait=5s`)."
+            " answer (`?wait=5s`). Lost last words were cut: something adds containers to the pod."
         ),
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollcall.core import counters, durations, findings
+from rollcall.core import counters, durations, findings, redaction, texts
 from rollcall.core.executions import Execution, Status, Trigger
 from rollcall.core.findings import NOTHING, Check, Facts, Reported
 from rollcall.core.policies import Kind, Severity
@@ -25,6 +25,7 @@ SILENT_AFTER = 4  # heartbeats at least
 KEPT_FOR = timedelta(seconds=20)
 SHORTEST_SILENCE = timedelta(minutes=1)
 HEARD_LATELY = timedelta(minutes=1)  # four heartbeats, as often as they come by default
+LONGEST_EXAMPLE = 200  # characters; who wants all of it asks for the group
 _NONE = Reported()
 
 
@@ -55,7 +56,8 @@ def no_progress(facts: Facts) -> Check:
         findings.limits(facts, Kind.NO_PROGRESS),
         since=since,
         reason="NotMoving",
-        message=f"{run.job_name} has made no progress for {durations.text(lasted)}",
+        message=f"{run.job_name} has made no progress for {durations.text(lasted)}"
+        f"{_stage(_told(facts, run))}",
         evidence={"jobName": run.job_name, "movedTime": since.isoformat()},
         execution_id=run.id,
     )
@@ -99,7 +101,7 @@ def errors(facts: Facts) -> Check:
         counts[worst],
         since=worst.started_at or worst.slot_at,
         reason="ErrorsReported" if told.errors else "DeadLetters",
-        message=f"{worst.job_name} reported {_counted(told)}",
+        message=f"{worst.job_name} reported {_counted(told)}{_example(told)}",
         evidence={"jobName": worst.job_name, "deadLetters": told.dead_letters},
         execution_id=worst.id,
     )
@@ -186,6 +188,23 @@ def _count(told: Reported, lowest: int) -> int:
 def _counted(told: Reported) -> str:
     counts = ((told.errors, "error"), (told.dead_letters, "dead letter"))
     return " and ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
+
+
+def _example(told: Reported) -> str:
+    """Say what one of them was."""
+    if not told.example:
+        return ""
+    often = "most often " if told.example.times > 1 else ""
+    return f": {often}{_shown(told.example.text)}"
+
+
+def _stage(told: Reported) -> str:
+    return f", in stage {_shown(told.stage)}" if told.stage else ""
+
+
+def _shown(words: str) -> str:
+    """Put what a program said on one line, without what looks like a secret."""
+    return texts.shortened(redaction.redacted(words), LONGEST_EXAMPLE)
 
 
 def _lowest_count(facts: Facts) -> int | None:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from rollcall.core.unsent import Unsent
 from rollcall.core.windows import Stretch
 
 # The largest of each, in characters; the tables have the same limits as CHECK constraints.
@@ -33,7 +34,12 @@ DEEPEST = 64  # levels of a value; programs nest a handful, and readers recurse
 # Of one attempt: what is beyond tells nobody more.
 MOST_ERRORS = 1000  # further ones are counted
 MOST_DEAD_LETTERS = 1000  # further ones are refused: a lost item must not look kept
-CHECKPOINTS_KEPT = 3  # of an execution and completion index
+# Of one run, whose pods can be thousands.
+MOST_ERRORS_OF_RUN = 10_000
+MOST_DEAD_LETTERS_OF_RUN = 10_000
+CHECKPOINTS_KEPT = 3  # of a pod
+# Of one completion index, beside those that go on: a Job may retry without end.
+MOST_PODS_WITH_CHECKPOINTS = 100
 MOST_REQUEUED = 100  # that one run is handed
 LARGEST_REQUEUED = 128 * 1024  # bytes of JSON
 
@@ -152,16 +158,22 @@ class Report:
     progress: Progress | None = None
     items: Sequence[Item] = ()
     lost: Mapping[str, int] = field(default_factory=dict)  # by kind, since the sidecar's start
+    unsent: Unsent | None = None  # in a termination message: this much of `lost`
     left: Result | None = None  # in a termination message: counts where none was reported
     is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What became of a report's items: those that are not in `refused` are settled for good."""
+    """What became of a report's items: those that are not in `refused` are settled for good.
+
+    With a `failure` nothing of it is kept, while others of its batch are.
+    """
 
     refused: Sequence[Refusal] = ()
     is_news: bool = False  # errors, dead letters or a result that were not there before
+    failure: Exception | None = None
+    lost: Mapping[str, int] = field(default_factory=dict)  # of what it says, without what arrived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +184,7 @@ class Heard:
     last_heartbeat_at: datetime | None
     progress: Progress | None
     progress_at: datetime | None
-    first_at: datetime | None  # when `first_done` was heard: for the rate
+    first_at: datetime | None  # when `first_done` was heard, or would have been: for the rate
     first_done: float | None
     moved_at: datetime | None  # when `done` or a counter last changed
     errors: int  # reported, kept or not

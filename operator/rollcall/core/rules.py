@@ -103,8 +103,9 @@ RULES: Mapping[Kind, Rule] = {
     ),
     Kind.ERRORS: Rule(
         find=report_rules.errors,
-        holds="a run reported so many errors, of `types` if some are named; one dead letter reaches"
-        " the lowest threshold",
+        holds="a run reported so many errors; if `types` are named, so many of them among those"
+        " that are kept, the first 1,000 of a pod; one dead letter reaches the lowest threshold."
+        " The message has an example of the most frequent, or item and error of a dead letter",
         over="a later run ends without",
     ),
     Kind.COUNTER: Rule(

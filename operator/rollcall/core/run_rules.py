@@ -38,7 +38,7 @@ def failing(facts: Facts) -> Check:
         len(row),
         since=oldest.ended_at or oldest.slot_at,
         reason=newest.reason or "Failed",
-        message=_failing_message(newest, len(row)),
+        message=failing_message(newest, len(row)),
         evidence={
             "exitCode": newest.exit_code,
             "exitClass": words.exit_class(newest.exit_code),
@@ -126,7 +126,8 @@ def _is_told_as_failing(facts: Facts, count: int) -> bool:
     return is_enabled and any(severity is not Severity.INFO for severity in reached)
 
 
-def _failing_message(newest: Execution, count: int) -> str:
+def failing_message(newest: Execution, count: int) -> str:
+    """Say that so many runs in a row failed, the last one like this."""
     code = f" with {words.exit_code(newest.exit_code)}" if newest.exit_code is not None else ""
     why = words.end(newest.reason or "Error")
     if count == 1:

@@ -1,10 +1,11 @@
-"""Text that Postgres can keep: it refuses NUL, and UTF-8 has no lone surrogates."""
+"""Text that Postgres can keep, which refuses NUL, and lines that are short enough to be shown."""
 
 REPLACEMENT = "\ufffd"
+_CUT = " …"
 
 
 def clean(text: str) -> str:
-    """Replace NUL and lone surrogates."""
+    """Replace NUL and lone surrogates, which UTF-8 does not have."""
     if is_storable(text):
         return text
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -29,3 +30,9 @@ def cleaned(document: object) -> object:
     if isinstance(document, list | tuple):
         return [cleaned(value) for value in document]
     return document
+
+
+def shortened(text: str, longest: int) -> str:
+    """Put it on one line, with single spaces, and cut it where it is too long, also in a word."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - len(_CUT)].rstrip() + _CUT

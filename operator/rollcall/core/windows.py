@@ -67,9 +67,7 @@ class Lease:
     @property
     def verdict(self) -> State:
         """What its run made of it."""
-        if self.status in OPEN:
-            return State.OPEN
-        return State.DONE if self.status is Status.SUCCEEDED else State.RELEASED
+        return state_of(State.OPEN, self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +137,17 @@ def decide(
         window=Stretch(from_at=begin, until_at=end, has_more=end < asking.slot_at),
         opens=True,
     )
+
+
+def state_of(stored: State, status: Status) -> State:
+    """Say what became of a window, by its row and the status of its run.
+
+    The row of an open one is settled only when the next is handed out.
+    """
+    if stored is State.OPEN and status not in OPEN:
+        return State.DONE if status is Status.SUCCEEDED else State.RELEASED
+    late = stored is State.DONE and status is Status.PARTIAL
+    return State.RELEASED if late else stored
 
 
 def _begin(

@@ -18,7 +18,10 @@ from rollcall.core import (
     incidents,
     messages,
     policies,
+    reasons,
+    run_rules,
     setups,
+    words,
 )
 
 SLOT_AT = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
@@ -51,7 +54,7 @@ FAILING = findings.Finding(
     kind=policies.Kind.FAILING,
     severity=policies.Severity.WARNING,
     reason="OOMKilled",
-    message="1 run failed, the last (backup-29540790) with exit code 137: OOMKilled",
+    message=run_rules.failing_message(RUN, 1),
     since=OPENED_AT,
     evidence={"count": 1, "exitCode": 137},
     execution_id=RUN.id,
@@ -60,13 +63,14 @@ LATE = findings.Finding(
     kind=policies.Kind.LATE,
     severity=policies.Severity.CRITICAL,
     reason="NotStarted",
-    message="the run of 02:30 has not started",
+    message=f"the run of {words.clock(SLOT_AT)} has not started for 1m5s",
     since=OPENED_AT,
 )
 WIDE = replace(
     LATE,
     kind=policies.Kind.MISSED_WIDELY,
-    message="30 of 40 runs due within 5m did not start",
+    message=f"30 of 40 runs due within 5m until {words.clock(SLOT_AT)} did not start, "
+    f"all because {reasons.REASONS['QuotaExceeded'].meaning}",
     evidence={"total": 30},
 )
 LOOKED_AFTER = {"at": messages.rfc3339(RESOLVED_AT), "by": "ada", "reason": None}

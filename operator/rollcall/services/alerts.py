@@ -36,14 +36,6 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Incidents, newest first, and the mark that the next page begins after."""
-
-    items: Sequence[Listed]
-    next_cursor: str | None  # None: there are no more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PastStep:
     """A step that was taken, and why somebody was told of it or not."""
 

@@ -2,17 +2,20 @@
 
 Invariants:
 - Whoever waits is answered only when its transaction is committed or has failed.
-- When the store fails nothing is kept: sidecars hold what is not acknowledged and send it again.
+- When the store fails, whoever is told so was not kept: sidecars hold what is not acknowledged and
+  send it again. Only where it fails at COMMIT, and where a batch is halved in which a stage was
+  entered, heartbeats can be kept all the same, and are counted twice.
 - A batch begins as soon as the one before has ended, with what came meanwhile: to wait for more
-  costs each sender that time, and saves nothing while senders are few.
+  costs each sender that time, and saves nothing that could be measured.
 - What the store cannot keep costs only itself: batches are halved until it is alone, and of a
   report with items each item is then kept by itself.
+- An item is refused for good only where the store says that it will never keep such a value. A
+  fault of ours or of the store fails the report: its sidecar keeps it and sends it again.
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -20,7 +23,7 @@ from uuid import UUID
 
 from rollcall.core import errors, reporting
 from rollcall.services import limits, ports, reporters
-from rollcall.services.told import Entry, Told
+from rollcall.services.told import Entry, Hear, Told, Waiter
 
 logger = logging.getLogger(__name__)
 
@@ -57,28 +60,29 @@ class Batcher:
         self._pending: dict[tuple[str, str | None], Entry] = {}
         self._waiting = 0
         self._bytes = 0
-        self._bytes_of = Counter[str]()  # by pod UID
+        self._bytes_of: dict[str, int] = {}  # by pod UID
         self._work: asyncio.Task[None] | None = None
 
-    async def keep(self, identity: ports.Identity, told: Told) -> reporting.Kept:
-        """Keep a report that was heard now; return after COMMIT what became of its items.
+    def add(self, identity: ports.Identity, told: Told, hear: Hear) -> None:
+        """Keep a report that was heard now; `hear` is told after COMMIT what became of its items.
 
-        Raises errors.Unavailable if it was not kept or too many wait already, limits.TooMany if
-        too much of this pod waits, reporters.Forbidden if its run is not kept any more.
+        It is told errors.Unavailable if it was not kept, reporters.Forbidden if its run is not kept
+        any more. Raises errors.Unavailable if too many wait already, limits.TooMany if too much of
+        this pod waits.
         """
         if self._waiting >= MOST_WAITING or self._bytes + told.size > MOST_BYTES:
             raise errors.StoreUnavailable("too many reports are waiting", retry_after=RETRY_AFTER)
-        kept: asyncio.Future[reporting.Kept] = asyncio.get_running_loop().create_future()
-        self._add(identity, told).waiting.append(kept)
+        self._add(identity, told).waiting.append(hear)
         self._waiting += 1
-        try:
-            return await kept
-        finally:
-            self._waiting -= 1
 
     def note(self, identity: ports.Identity, boot: str | None) -> None:
-        """Keep with the next batch that a pod was heard whose report is refused."""
-        if len(self._pending) < MOST_WAITING:
+        """Keep with the next batch that a pod was heard whose report is refused.
+
+        If it waits already, as started another time, then that is enough: each start of its sidecar
+        has a batch of its own, and it could claim any number of them.
+        """
+        is_new = identity.pod_uid not in self._bytes_of and len(self._pending) < MOST_WAITING
+        if is_new or (identity.pod_uid, boot) in self._pending:
             self._add(identity, Told(boot=boot))
 
     async def close(self) -> None:
@@ -87,19 +91,23 @@ class Batcher:
             await self._work
 
     def _add(self, identity: ports.Identity, told: Told) -> Entry:
+        self._make_room(identity.pod_uid, told.size)
         key = (identity.pod_uid, told.boot)
-        if told.size and self._bytes_of[identity.pod_uid] + told.size > MOST_OF_POD:
-            text = f"more than {MOST_OF_POD} bytes of this pod are waiting to be kept"
-            raise limits.TooMany(text, retry_after=RETRY_AFTER)
         entry = self._pending.get(key)
         if entry is None:
             entry = self._pending[key] = Entry(identity=identity, boot=told.boot)
         entry.add(told)
-        self._bytes += told.size
-        self._bytes_of[identity.pod_uid] += told.size
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._flush_all(), name="ingest-batches")
         return entry
+
+    def _make_room(self, pod_uid: str, size: int) -> None:
+        of_pod = self._bytes_of.get(pod_uid, 0) + size
+        if size and of_pod > MOST_OF_POD:
+            text = f"more than {MOST_OF_POD} bytes of this pod are waiting to be kept"
+            raise limits.TooMany(text, retry_after=RETRY_AFTER)
+        self._bytes += size
+        self._bytes_of[pod_uid] = of_pod
 
     async def _flush_all(self) -> None:
         while self._pending:
@@ -117,10 +125,16 @@ class Batcher:
                 break
             keys.append(key)
             pods.add(key[0])
-        batch = [self._pending.pop(key) for key in keys]
-        self._bytes -= sum(entry.size for entry in batch)
-        self._bytes_of -= Counter({entry.identity.pod_uid: entry.size for entry in batch})
-        return batch
+        return [self._taken(key) for key in keys]
+
+    def _taken(self, key: tuple[str, str | None]) -> Entry:
+        entry = self._pending.pop(key)
+        self._waiting -= len(entry.waiting)
+        self._bytes -= entry.size
+        left = self._bytes_of.pop(key[0], 0) - entry.size
+        if left > 0:  # another start of its sidecar waits
+            self._bytes_of[key[0]] = left
+        return entry
 
     async def _flush(self, batch: Sequence[Entry]) -> None:
         try:
@@ -146,7 +160,10 @@ class Batcher:
             batch[0].settle(refusal)
 
     async def _keep_one_by_one(self, entry: Entry, error: Exception) -> None:
-        """Find the items that cannot be kept; raises if there are none, or it is not an item."""
+        """Find the items that cannot be kept; raises what else keeps one from being kept.
+
+        Then it stops there: a later item that is settled would settle those before it, too.
+        """
         if not entry.items:
             raise error
         whole, *parts = entry.parts()
@@ -155,20 +172,18 @@ class Batcher:
         entry.settle(reporting.Kept(refused=refused))
 
     async def _try(self, part: Entry) -> Sequence[reporting.Refusal]:
-        waiter: asyncio.Future[reporting.Kept] = asyncio.get_running_loop().create_future()
-        part.waiting.append(waiter)
+        waiter = Waiter()
+        part.waiting.append(waiter.hear)
         (seq,) = part.items
         try:
             await self._write([part])
-        except errors.Unavailable:
-            raise
-        except Exception as error:
+        except errors.Unstorable as error:
             extra = {"pod": part.identity.pod_uid, "seq": seq}
             logger.warning("item not kept", extra=extra, exc_info=error)
             status = HTTPStatus.UNPROCESSABLE_ENTITY
             detail = "the database cannot keep it"
             return [reporting.Refusal(seq=seq, status=status, detail=detail)]
-        return (await waiter).refused
+        return (await waiter.kept).refused
 
     async def _write(self, batch: Sequence[Entry]) -> None:
         """Keep these in one transaction and answer who waits for them."""
@@ -194,7 +209,8 @@ class Batcher:
         """Fail these and those who came meanwhile: each would wait for the same failure again."""
         refusal = errors.StoreUnavailable(str(error), retry_after=RETRY_AFTER)
         refusal.__cause__ = error
-        waiting, self._pending, self._bytes = self._pending, {}, 0
+        waiting, self._pending = self._pending, {}
+        self._waiting = self._bytes = 0
         self._bytes_of.clear()
         for entry in (*batch, *waiting.values()):
             entry.settle(refusal)

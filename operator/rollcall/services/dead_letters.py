@@ -1,6 +1,5 @@
 """What people do with dead letters; every act stands in the audit log."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,14 +15,6 @@ class Choice:
     namespace: str | None = None
     cronjob: str | None = None  # all jobs that have or had this name
     states: frozenset[dead_letters.State] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Dead letters, newest first, and the mark that the next page begins after."""
-
-    items: Sequence[ports.DeadLetter]
-    next_cursor: str | None  # None: there are no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import msgspec
 
 from rollcall.core import errors, reporting
 from rollcall.services import batches, limits, news, ports, reporters, runs
-from rollcall.services.told import Told
+from rollcall.services.told import Hear, Told, Waiter
 
 logger = logging.getLogger(__name__)
 
@@ -65,24 +65,33 @@ class Ingest:
             store=store, reviewer=reviewer, lookup=lookup, cluster=cluster
         )
 
+    def known(self, token: str) -> ports.Identity | None:
+        """Return whose token it is if nobody has to be asked."""
+        return self._reporters.known(token)
+
+    def submit(self, identity: ports.Identity, told: Told, hear: Hear) -> None:
+        """Take a report of a pod; `hear` is told after COMMIT what became of it.
+
+        Raises limits.TooMany, errors.Unavailable.
+        """
+        try:
+            self._limiter.take(identity.pod_uid)
+            self._batcher.add(identity, told, hear)
+        except limits.TooMany:
+            self._batcher.note(identity, told.boot)
+            raise
+
     async def report(self, token: str, told: Told, *, wants_run: bool = False) -> Answer:
-        """Take a report; return after COMMIT what became of it.
+        """Take a report of somebody; return after COMMIT what became of it.
 
         Raises reporters.Unauthenticated, reporters.Forbidden, limits.TooMany, errors.Unavailable,
         errors.Unstorable.
         """
         identity = await self._reporters.identify(token)
-        try:
-            self._limiter.take(identity.pod_uid)
-            kept = await self._batcher.keep(identity, told)
-        except limits.TooMany:
-            self._batcher.note(identity, told.boot)
-            raise
-        return Answer(
-            identity=identity,
-            refused=_own(told, kept) if kept.refused else (),
-            run=await self._run(identity) if wants_run else None,
-        )
+        waiter = Waiter()
+        self.submit(identity, told, waiter.hear)
+        kept = await waiter.kept
+        return answer(identity, told, kept, run=await self._run(identity) if wants_run else None)
 
     async def close(self) -> None:
         """Finish what is under way; call it after the last request has been answered."""
@@ -117,6 +126,14 @@ class Ingest:
         except Exception:
             logger.exception("run not told", extra={"execution": str(identity.execution_id)})
         return None
+
+
+def answer(
+    identity: ports.Identity, told: Told, kept: reporting.Kept, run: reporting.Run | None = None
+) -> Answer:
+    """Put together what a report led to."""
+    refused = _own(told, kept) if kept.refused else ()
+    return Answer(identity=identity, refused=refused, run=run)
 
 
 def _own(told: Told, kept: reporting.Kept) -> Sequence[reporting.Refusal]:

@@ -1,6 +1,5 @@
 """The ledger as people read it: what is asked for, and what comes back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,11 +26,3 @@ class Listed:
     execution: executions.Execution
     namespace: str
     cronjob: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Executions, newest slot first, and the mark that the next page begins after."""
-
-    items: Sequence[Listed]
-    next_cursor: str | None  # None: there are no more

@@ -173,12 +173,9 @@ async def _save(transaction: ports.Transaction, changes: Sequence[Change]) -> Co
     for change in changes:
         if change.after.id in refused:
             logger.warning("slot taken meanwhile", extra={"job_uid": change.job.job_uid})
+    kept = [change for change in changes if change.after.id not in refused]
     await transaction.events.record_all(
-        [
-            (change.after, pod_events.of_attempts(change.pods))
-            for change in changes
-            if change.has_ended and change.after.id not in refused
-        ]
+        [(one.after, pod_events.of_attempts(one.pods, is_over=one.has_ended)) for one in kept]
     )
     return refused
 
@@ -244,8 +241,12 @@ def _new(
 def _with_messages(
     stored: Sequence[executions.Attempt], seen: Sequence[executions.Attempt]
 ) -> list[executions.Attempt]:
-    """Give back what waiting pods said: the store keeps it with the execution alone."""
-    said = {(pod.pod_uid, pod.waiting_reason): pod.waiting_message for pod in seen}
-    return [
-        replace(pod, waiting_message=said.get((pod.pod_uid, pod.waiting_reason))) for pod in stored
-    ]
+    """Give back what pods said: the store keeps it with the execution alone."""
+    said = {pod.pod_uid: pod for pod in seen}
+    return [_with_message(pod, said.get(pod.pod_uid, pod)) for pod in stored]
+
+
+def _with_message(stored: executions.Attempt, seen: executions.Attempt) -> executions.Attempt:
+    is_same = stored.waiting_reason == seen.waiting_reason
+    message = seen.waiting_message if is_same else None
+    return replace(stored, waiting_message=message, untracked=seen.untracked)

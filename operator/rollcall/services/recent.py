@@ -1,11 +1,20 @@
 """Answers that stay good for a while: a bounded cache with an age, oldest entries first to go."""
 
 import time
+import zlib
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+def part(key: bytes, whole: float) -> float:
+    """Return a part of `whole` that follows from the key, and is another one for other keys.
+
+    As an age to begin with it keeps those that are put at once from growing too old at once.
+    """
+    return whole * zlib.crc32(key) / 2**32
 
 
 class Recent(Generic[K, V]):
@@ -17,7 +26,7 @@ class Recent(Generic[K, V]):
         self._lifetime = lifetime
         self._size = size
         self._clock = clock
-        # In order of age: putting an entry again moves it to the end.
+        # In order of putting: an entry that is put again moves to the end.
         self._entries: dict[K, tuple[float, V]] = {}
 
     def __len__(self) -> int:
@@ -32,10 +41,10 @@ class Recent(Generic[K, V]):
         limit = self._lifetime if within is None else within
         return value if self._clock() - at <= limit else None
 
-    def put(self, key: K, value: V) -> None:
-        """Keep a value; its age begins now."""
+    def put(self, key: K, value: V, *, age: float = 0.0) -> None:
+        """Keep a value as if that had happened `age` seconds ago; below 0 it is good for longer."""
         self._entries.pop(key, None)
-        self._entries[key] = (self._clock(), value)
+        self._entries[key] = (self._clock() - age, value)
         self._shrink()
 
     def drop(self, key: K) -> None:

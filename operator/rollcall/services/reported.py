@@ -44,14 +44,14 @@ class Reported:
         """Return it by run; `recent` is newest first."""
         if not any(_asks(policy.rules[kind]) for kind in _ASKING):
             return {}
-        types = policy.rules[policies.Kind.ERRORS].types
+        errors = policy.rules[policies.Kind.ERRORS]
         runs = {run.id: run for run in report_rules.news(recent)}
         runs |= {run.id: run for run in recent if run.status is executions.Status.RUNNING}
         rule = policy.rules[policies.Kind.COUNTER]
         counted = report_rules.counted(recent) if _asks(rule) else []
         runs |= {run.id: run for run in counted[:1]}
         found = {
-            run.id: await _of(transaction, run, types, is_counted=run in counted[:1])
+            run.id: await _of(transaction, run, errors, is_counted=run in counted[:1])
             for run in runs.values()
         }
         names = counters.compared(rule.bounds)
@@ -99,7 +99,7 @@ def _asks(rule: policies.Rule) -> bool:
 async def _of(
     transaction: ports.Transaction,
     run: executions.Execution,
-    types: frozenset[str] | None,
+    rule: policies.Rule,
     *,
     is_counted: bool,
 ) -> findings.Reported:
@@ -109,13 +109,18 @@ async def _of(
     pods: Sequence[executions.Attempt] = ()
     if is_counted or moved:
         pods = (await transaction.attempts.observe({run: ()}))[run.id]
+    errors = await _errors(transaction, run, heard, rule.types)
+    letters = sum(one.dead_letters for one in heard)
+    is_told = _asks(rule) and (errors or letters)
     return findings.Reported(
         moved_at=_moved_at(moved, pods),
+        stage=_stage(heard),
         heard_at=max(
             (one.last_heartbeat_at for one in heard if one.last_heartbeat_at), default=None
         ),
-        errors=await _errors(transaction, run, heard, types),
-        dead_letters=sum(one.dead_letters for one in heard),
+        errors=errors,
+        dead_letters=letters,
+        example=await transaction.reports.example(run, rule.types) if is_told else None,
         counters=progress.counted(pods, heard) if is_counted else None,
     )
 
@@ -130,6 +135,13 @@ async def _errors(
         return sum(one.errors for one in heard)
     counts = await transaction.reports.error_types(run.id)
     return sum(count for kind, count in counts.items() if kind in types)
+
+
+def _stage(heard: Sequence[reporting.Heard]) -> str | None:
+    told = [
+        (one.progress_at, one.progress.stage) for one in heard if one.progress_at and one.progress
+    ]
+    return max(told, key=lambda pair: pair[0])[1] if told else None
 
 
 def _moved_at(moved: Sequence[datetime], pods: Sequence[executions.Attempt]) -> datetime | None:

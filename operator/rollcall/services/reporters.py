@@ -8,6 +8,7 @@ Invariants:
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollcall.core import errors, executions
-from rollcall.services import gathering, observe, ports, recent
+from rollcall.services import gathering, observe, ports, recent, sharing, strangers
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ YOUNG_RETRY = 1.0  # seconds
 # the second look stays so: nothing else of it changes.
 KNOWN_FOR = 60.0
 SETTLED_FOR = 600.0
+# Each is known for a part of this longer at first, of its own: else all pods that were heard at
+# once, as after a restart, are looked at within the same seconds, again and again.
+SPREAD = 45.0  # seconds
 REFUSED_FOR = 5.0  # seconds; a stranger that tries again costs nothing meanwhile
 MOST_KNOWN = 20_000  # pods that run at a time; about 1 KB each
 MOST_REFUSED = 10_000
@@ -87,6 +91,9 @@ class _Known:
 class Reviewer(Protocol):
     """Checks tokens."""
 
+    def known(self, token: str) -> Caller | None:
+        """Return whose token it is if that is known, and need not be asked again."""
+
     async def review(self, token: str) -> Caller | None:
         """Return whose token it is, None if it is not good (for us).
 
@@ -127,8 +134,14 @@ class Reporters:
         self._known = recent.Recent[str, _Known](
             lifetime=2 * SETTLED_FOR, size=MOST_KNOWN, clock=clock
         )
-        self._learning: dict[Pod, asyncio.Task[ports.Identity]] = {}
+        self._learning = sharing.Sharing[Pod, ports.Identity]("ingest-identify")
+        self._strangers = strangers.Strangers()
         self._refused = recent.Recent[str, str](lifetime=REFUSED_FOR, size=MOST_REFUSED)
+
+    def known(self, token: str) -> ports.Identity | None:
+        """Return whose report this is if nobody has to be asked."""
+        caller = self._reviewer.known(token)
+        return self._remembered(caller.pod.uid) if caller and caller.pod else None
 
     async def identify(self, token: str) -> ports.Identity:
         """Return whose report this is.
@@ -138,37 +151,28 @@ class Reporters:
         caller = await self._reviewer.review(token)
         if caller is None:
             raise Unauthenticated("the token is not valid for this api")
-        if caller.pod is None:
+        try:
+            return await self._of(caller)
+        except Forbidden as refusal:
+            self._strangers.tell(_who(caller), str(refusal))
+            raise
+
+    async def _of(self, caller: Caller) -> ports.Identity:
+        pod = caller.pod
+        if pod is None:
             raise Forbidden("the token is not bound to a pod")
-        return self._remembered(caller.pod.uid) or await self._learned(caller.pod)
+        known = self._remembered(pod.uid)
+        return known or await self._learning.get(pod, functools.partial(self._learn, pod))
 
     async def close(self) -> None:
         """Wait for what is being asked."""
-        await asyncio.gather(*self._learning.values(), return_exceptions=True)
+        await self._learning.close()
 
     def _remembered(self, pod_uid: str) -> ports.Identity | None:
         known = self._known.get(pod_uid, within=SETTLED_FOR)
         if known and not known.is_settled:
             known = self._known.get(pod_uid, within=KNOWN_FOR)
         return known.identity if known else None
-
-    async def _learned(self, pod: Pod) -> ports.Identity:
-        """Ask once for all requests of a pod; a request that is given up ends nothing.
-
-        A statement under way on a server that hangs takes seconds to cancel, longer than the sender
-        waits.
-        """
-        task = self._learning.get(pod)
-        if task is None:
-            task = asyncio.create_task(self._learn(pod), name="ingest-identify")
-            self._learning[pod] = task
-            task.add_done_callback(lambda done: self._forget(pod, done))
-        return await asyncio.shield(task)
-
-    def _forget(self, pod: Pod, done: asyncio.Task[ports.Identity]) -> None:
-        del self._learning[pod]
-        if not done.cancelled():
-            done.exception()  # all who waited for it may be gone
 
     async def _learn(self, pod: Pod) -> ports.Identity:
         refusal = self._refused.get(pod.uid)
@@ -181,7 +185,8 @@ class Reporters:
             raise
         before = self._known.get(pod.uid)
         is_settled = before is not None and before.identity == identity
-        self._known.put(pod.uid, _Known(identity=identity, is_settled=is_settled))
+        longer = 0.0 if before else recent.part(pod.uid.encode(), SPREAD)
+        self._known.put(pod.uid, _Known(identity=identity, is_settled=is_settled), age=-longer)
         return identity
 
     async def _stored(self, pod: Pod) -> _Seen:
@@ -217,3 +222,10 @@ class Reporters:
         except errors.RollcallError:
             # Overtaken by the operator, or a slot that cannot be kept: the next look decides.
             logger.warning("run not recorded", extra={"job": found.job.job_name}, exc_info=True)
+
+
+def _who(caller: Caller) -> Mapping[str, str]:
+    """Return what the log says of somebody."""
+    pod = caller.pod
+    of_pod = {"namespace": pod.namespace, "pod": pod.name, "pod_uid": pod.uid} if pod else {}
+    return {"user": caller.user, **of_pod}

@@ -1,14 +1,20 @@
 """What sidecars said, gathered by pod until it is kept."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from rollcall.core import reporting
 from rollcall.services import ports
+
+logger = logging.getLogger(__name__)
+
+# Is told what became of a report.
+Hear = Callable[[reporting.Kept | Exception], object]
 
 
 # No dataclasses: they are made of every request, and these take a tenth of the time.
@@ -35,7 +41,7 @@ class Entry(msgspec.Struct, kw_only=True):
     lost: dict[str, int] = {}
     is_final: bool = False
     size: int = 0
-    waiting: list[asyncio.Future[reporting.Kept]] = []
+    waiting: list[Hear] = []
 
     def add(self, told: Told) -> None:
         """Take in a request: the latest progress, every item once, the highest counts."""
@@ -80,11 +86,28 @@ class Entry(msgspec.Struct, kw_only=True):
             )
 
     def settle(self, outcome: reporting.Kept | Exception) -> None:
-        """Answer everybody who still waits."""
-        for kept in self.waiting:
-            if kept.done():  # its request was given up
-                continue
-            if isinstance(outcome, Exception):
-                kept.set_exception(outcome)
-            else:
-                kept.set_result(outcome)
+        """Tell everybody who waits; one who cannot hear it costs nobody else."""
+        if isinstance(outcome, reporting.Kept) and outcome.failure:
+            outcome = outcome.failure
+        for hear in self.waiting:
+            try:
+                hear(outcome)
+            except Exception:
+                logger.exception("report not answered", extra={"pod": self.identity.pod_uid})
+
+
+class Waiter:
+    """Waits for what becomes of a report: `await waiter.kept`, which raises what kept it from."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.kept: asyncio.Future[reporting.Kept] = loop.create_future()
+
+    def hear(self, outcome: reporting.Kept | Exception) -> None:
+        """Wake up who waits, unless it gave up."""
+        if self.kept.done():
+            return
+        if isinstance(outcome, Exception):
+            self.kept.set_exception(outcome)
+        else:
+            self.kept.set_result(outcome)

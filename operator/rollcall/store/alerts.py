@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import incidents, policies
-from rollcall.services import alerts
+from rollcall.services import alerts, paging
 from rollcall.store import incident_rows, models, pages
 
 _jobs = models.table(models.CronJob)
@@ -38,7 +38,7 @@ class Alerts:
 
     async def page(
         self, choice: alerts.Choice, *, limit: int, cursor: str | None = None
-    ) -> alerts.Page:
+    ) -> paging.Page[alerts.Listed]:
         """Return one page, newest first, of at most `limit` (from 1).
 
         Raises errors.InvalidSpec for a cursor that no page ended with.
@@ -47,7 +47,7 @@ class Alerts:
         rows, next_cursor = await pages.page(
             self.connection, query, keys, limit=limit, cursor=cursor
         )
-        return alerts.Page(items=[_listed(row) for row in rows], next_cursor=next_cursor)
+        return paging.Page(items=[_listed(row) for row in rows], next_cursor=next_cursor)
 
     async def find(self, cluster: str, incident_id: UUID) -> alerts.Whole | None:
         """Return one with its steps and messages, None if there is none (any more)."""

@@ -39,7 +39,8 @@ class Beats:
     ) -> Mapping[str, reporting.Kept]:
         """Keep heartbeats, progress and results; raises psycopg.Error, and mostly nothing is kept.
 
-        Where there are results it returns of all known pods what became of them.
+        Where there are results or stages it returns of all pods that were written what became of
+        them. Not written are those that enter a stage, and those that are unknown.
 
         Where the connection is lost at COMMIT it may be: who repeats them counts them twice.
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import dead_letters, reporting
 from rollcall.services import dead_letters as services
-from rollcall.services import ports
+from rollcall.services import paging, ports
 from rollcall.store import columns, models, pages, run_rows
 
 _jobs = models.table(models.CronJob)
@@ -115,7 +115,7 @@ class Pages:
 
     async def page(
         self, choice: services.Choice, *, limit: int, cursor: str | None = None
-    ) -> services.Page:
+    ) -> paging.Page[ports.DeadLetter]:
         """Return one page, newest first, of at most `limit` (from 1).
 
         Raises errors.InvalidSpec for a cursor that no page ended with.
@@ -124,7 +124,7 @@ class Pages:
         rows, next_cursor = await pages.page(
             self.connection, query, keys, limit=limit, cursor=cursor
         )
-        return services.Page(items=[_dead_letter(row) for row in rows], next_cursor=next_cursor)
+        return paging.Page(items=[_dead_letter(row) for row in rows], next_cursor=next_cursor)
 
 
 async def _one(

@@ -19,9 +19,10 @@ import psycopg
 from sqlalchemy import exc, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import reporting
+from rollcall.core import errors, reporting
 from rollcall.services import ports
 from rollcall.store import (
+    accounts,
     alert_numbers,
     alerts,
     attempts,
@@ -30,9 +31,11 @@ from rollcall.store import (
     bundles,
     cluster_incidents,
     connections,
+    error_pages,
     events,
     failures,
     gaps,
+    heard,
     history,
     incidents,
     ledger,
@@ -98,10 +101,12 @@ class Transaction:
     sight: ports.Sight
     neighbours: ports.Neighbours
     reports: ports.Reports
+    accounts: ports.Accounts
     windows: ports.Windows
     dead_letters: ports.DeadLetters
     audit: ports.Audit
     letters: letters.Pages
+    error_pages: error_pages.Pages
     listing: listing.Listing
     alerts: alerts.Alerts
     alert_numbers: alert_numbers.AlertNumbers
@@ -182,13 +187,35 @@ class Database:
         if self._clock is not None:
             return await self.run(keep)
         now = datetime.now(UTC)
+        told = reports(now)
         try:
-            return await self._beats.keep(reports(now), now)
+            kept = await self._beats.keep(told, now)
         except psycopg.Error as error:
             kept = await self.run(keep)
             # In an outage that fails as well, and whoever asked says so.
             logger.warning("heartbeats took the long way", extra={"error": failures.text(error)})
             return kept
+        entering = {one.pod_uid for one in told if heard.names_stage(one)} - kept.keys()
+        if not entering:
+            return kept
+        try:
+            return {**kept, **await self._enter(reports, entering)}
+        except errors.Unavailable as error:
+            if len(entering) == len(told):
+                raise
+            # The others are kept: sent again, their heartbeats would be counted twice.
+            return {**kept, **dict.fromkeys(entering, reporting.Kept(failure=error))}
+
+    async def _enter(
+        self, reports: Callable[[datetime], Sequence[reporting.Report]], entering: Collection[str]
+    ) -> Mapping[str, reporting.Kept]:
+        """Keep the reports of pods that enter a stage, which the short way leaves alone."""
+
+        async def keep(unit: Transaction) -> Mapping[str, reporting.Kept]:
+            told = [one for one in reports(unit.now) if one.pod_uid in entering]
+            return await unit.reports.keep(told)
+
+        return await self.run(keep)
 
     async def ping(self) -> None:
         """Make one round trip; raises errors.StoreUnavailable."""
@@ -240,10 +267,12 @@ class Database:
             sight=sight.Sight(connection, now),
             neighbours=neighbours.Neighbours(connection),
             reports=reports.Reports(connection, now),
+            accounts=accounts.Accounts(connection),
             windows=windows.Windows(connection, now),
             dead_letters=letters.DeadLetters(connection, now),
             audit=audit.Audit(connection),
             letters=letters.Pages(connection),
+            error_pages=error_pages.Pages(connection),
             listing=listing.Listing(connection),
             alerts=alerts.Alerts(connection),
             alert_numbers=alert_numbers.AlertNumbers(connection),

@@ -23,6 +23,7 @@ _ADD = (
     insert(_events)
     .from_select(_GIVEN, sa.select(*arrays.rows(_events, _GIVEN).c))
     .on_conflict_do_nothing()
+    .returning(_events.c.id)
 )
 _OF_EXECUTION = (
     sa.select(_events)
@@ -44,16 +45,19 @@ class Events:
 
     async def record(
         self, execution: executions.Execution, events: Sequence[executions.Event]
-    ) -> None:
-        """Add these events; repeating it adds nothing.
+    ) -> int:
+        """Add these events, and return how many; repeating it adds nothing.
 
         Raises partitions.SlotOutOfRange as saving the execution does.
         """
+        added = 0
 
         async def write() -> None:
-            await self._write([(execution, events)])
+            nonlocal added
+            added = await self._write([(execution, events)])
 
         await self.partitions.provide(execution.slot_at, self.now, write)
+        return added
 
     async def record_all(self, stories: Collection[ports.Story]) -> None:
         """Add the events of many executions."""
@@ -74,11 +78,13 @@ class Events:
             for row in rows
         ]
 
-    async def _write(self, stories: Collection[ports.Story]) -> None:
+    async def _write(self, stories: Collection[ports.Story]) -> int:
         rows = [_columns(execution, event) for execution, events in stories for event in events]
-        if rows:
-            async with self.connection.begin_nested():
-                await self.connection.execute(_ADD, arrays.parameters(rows, _GIVEN))
+        if not rows:
+            return 0
+        async with self.connection.begin_nested():
+            added = await self.connection.execute(_ADD, arrays.parameters(rows, _GIVEN))
+            return len(added.all())
 
 
 def _columns(execution: executions.Execution, event: executions.Event) -> dict[str, Any]:

@@ -15,14 +15,15 @@ UNIQUE_VIOLATION = "23505"
 FOREIGN_KEY_VIOLATION = "23503"
 READ_ONLY = "25006"  # after a failover: this is the old primary
 LOCK_TIMEOUT = "55P03"
+DIVISION_BY_ZERO = "22012"  # a statement of ours should have looked: no fault of the value
 NO_PARTITION = "23514"  # "no partition of relation found for row"; our own checks share the code
 
 # Serialization failure, deadlock, read-only, shutdown (57P01, 57P02) and starting up (57P03):
 # the same transaction can succeed a moment later. Class 08 is a lost connection.
 _RETRYABLE = ("40001", "40P01", READ_ONLY, "57P01", "57P02", "57P03", "08")
-# A value too long, too large, no instant, not in this encoding, absent or against a CHECK, and a
-# key too long for an index: whoever sent it must go without, and nobody else.
-_UNSTORABLE = ("22001", "22003", "22007", "22008", "22021", "22P05", "23502", "23514", "54000")
+# Class 22 (a value too long, too large, no instant, not in this encoding), absent or against a
+# CHECK, and a key too long for an index: whoever sent it must go without, and nobody else.
+_UNSTORABLE = ("22", "23502", "23514", "54000")
 # Refused login, absent database, schema or table, killed for idling, lock timeout, statement
 # timeout, and the classes of a server that is short of something or broken.
 _UNAVAILABLE = ("28", "3D000", "3F000", "42P01", "25P03", LOCK_TIMEOUT, "57", "53", "58")
@@ -66,7 +67,8 @@ def _of(error: exc.DBAPIError) -> errors.RollcallError | None:
         return Retryable(f"Postgres: {text(error)}")
     if code.startswith(_UNAVAILABLE) or (not code and _is_of_connection(error)):
         return errors.StoreUnavailable(f"Postgres: {text(error)}")
-    if code in _UNSTORABLE or (not code and isinstance(error, exc.DataError)):
+    is_unstorable = code.startswith(_UNSTORABLE) and code != DIVISION_BY_ZERO
+    if is_unstorable or (not code and isinstance(error, exc.DataError)):
         return errors.Unstorable(f"Postgres: {text(error)}")
     if code == UNIQUE_VIOLATION:
         return errors.Conflict(f"{constraint(error)} is taken")

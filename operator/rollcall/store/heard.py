@@ -5,15 +5,15 @@ locked in the order of their keys so that concurrent batches cannot deadlock. Ro
 they were heard: the clock is the database's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollcall.core import progress as progresses
 from rollcall.core import reporting
-from rollcall.store import columns
+from rollcall.store import told_rows
 
 # A sidecar that starts anew is a fault or an attack; a report that is delayed by so many starts
 # is not waited for.
@@ -26,6 +26,15 @@ _PROGRESS = f"({_IS_NEW} OR {_IS_NEWEST} AND told.progress_seq > coalesce(pod.pr
 _MOVED = "(told.done, told.counters) IS DISTINCT FROM (pod.done, pod.counters)"
 # The rate is counted from the first report, and anew by a program that begins from the front.
 _ANEW = "told.done IS NOT NULL AND (pod.progress_first_done IS NULL OR told.done < pod.done)"
+# Later the start is moved along the line from there to the newest report, so that what is older
+# weighs less and less: an exponential moving average in the two columns that are there.
+_RATE_OVER = f"{progresses.RATE_OVER.total_seconds():g}"  # seconds
+_MEASURED = "CAST(extract(epoch FROM told.at - pod.progress_first_at) AS double precision)"
+_LONG_AGO = f"told.done IS NOT NULL AND {_MEASURED} > {_RATE_OVER}"
+_FIRST_DONE = f"told.done - (told.done - pod.progress_first_done) * ({_RATE_OVER} / {_MEASURED})"
+# The program names another stage than before. That is a line of the run's story, which the short
+# statements cannot write: they leave such a row alone.
+_ENTERS = f"(told.stage <> '' AND told.stage IS DISTINCT FROM pod.stage AND {_PROGRESS})"
 # As `reported.Pod.result` has it: one of this start replaces any, others count where there is none.
 _COUNTS = f"""
     told.result IS NOT NULL AND CASE WHEN {_IS_NEW} THEN true
@@ -79,8 +88,12 @@ def _progressing() -> str:
         "stage": "told.stage",
         "progress_message": "told.message",
         "counters": "told.counters",
-        "progress_first_at": f"CASE WHEN {_ANEW} THEN told.at ELSE pod.progress_first_at END",
-        "progress_first_done": f"CASE WHEN {_ANEW} THEN told.done ELSE pod.progress_first_done END",
+        "progress_first_at": f"""CASE WHEN {_ANEW} THEN told.at
+            WHEN {_LONG_AGO} THEN told.at - {_RATE_OVER} * interval '1 second'
+            ELSE pod.progress_first_at END""",
+        "progress_first_done": f"""CASE WHEN {_ANEW} THEN told.done
+            WHEN {_LONG_AGO} THEN {_FIRST_DONE}
+            ELSE pod.progress_first_done END""",
         "moved_at": f"CASE WHEN {_MOVED} THEN told.at ELSE pod.moved_at END",
     }
     seq = f"""progress_seq = CASE WHEN {_PROGRESS} THEN told.progress_seq
@@ -117,17 +130,34 @@ def _told(types: Sequence[str], *, counts: str = "", lock: bool) -> str:
     Without, the rows are locked as they are written, which is in this order where each is looked
     up by its key: see beats.BY_KEY.
     """
-    return f"""
-        SELECT told.*,{counts}
-            coalesce(CAST(:now AS timestamptz), now()) - told.age * interval '1 second' AS at
-        FROM json_to_recordset(CAST(:told AS json)) AS told({", ".join(types)})
-        {"JOIN attempts AS pod ON pod.pod_uid = told.pod_uid" if lock else ""}
-        ORDER BY told.pod_uid
-        {"FOR NO KEY UPDATE OF pod" if lock else ""}
-    """  # noqa: S608 - no value in it comes from outside
+    at = "coalesce(CAST(:now AS timestamptz), now()) - told.age * interval '1 second' AS at"
+    return _clauses(
+        f"SELECT told.*,{counts} {at}",
+        f"FROM json_to_recordset(CAST(:told AS json)) AS told({', '.join(types)})",
+        "JOIN attempts AS pod ON pod.pod_uid = told.pod_uid" if lock else "",
+        "ORDER BY told.pod_uid",
+        "FOR NO KEY UPDATE OF pod" if lock else "",
+    )
 
 
-def _statement(*, progress: bool = True, results: bool = False, lock: bool = True) -> str:
+def _update(changes: Sequence[str], told: str, *, where: str = "", returning: str = "") -> str:
+    """Build the statement that changes each pod by what `told` has of it."""
+    return _clauses(
+        "UPDATE attempts AS pod",
+        f"SET {', '.join(changes)}",
+        f"FROM ({told}) AS told",
+        f"WHERE pod.pod_uid = told.pod_uid {where}",
+        f"RETURNING {returning}" if returning else "",
+    )
+
+
+def _clauses(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def _statement(
+    *, progress: bool = True, results: bool = False, stages: bool = False, lock: bool = True
+) -> str:
     """Build it for what a batch holds beside heartbeats: what is absent is not even looked at."""
     changes = [_HEARTBEAT, _settling(results=results)]
     changes.append(_progressing() if progress else _not_progressing())
@@ -136,14 +166,27 @@ def _statement(*, progress: bool = True, results: bool = False, lock: bool = Tru
         changes.append(_resulting())
         types.append(_RESULT_TYPES)
     told = _told(types, counts=f"{_COUNTS} AS counts," if results else "", lock=lock)
-    returned = "RETURNING pod.pod_uid, told.counts" if results else ""
-    return f"""
-    UPDATE attempts AS pod
-    SET {", ".join(changes)}
-    FROM ({told}) AS told
-    WHERE pod.pod_uid = told.pod_uid
-    {returned}
-    """  # noqa: S608 - no value in it comes from outside
+    written = f"pod.pod_uid, {'told.counts' if results else 'NULL'}"
+    return _update(
+        changes,
+        told,
+        where=f"AND {_ENTERS} IS NOT TRUE" if stages else "",
+        returning=written if results or stages else "",
+    )
+
+
+_POD = """pod.pod_uid, pod.pod_name, pod.execution_id, pod.slot_at, pod.cronjob_id, pod.index,
+    pod.created_at, pod.errors, pod.dead_letters, pod.settled_seq, pod.boots,
+    pod.boots_before, pod.lost, pod.result IS NOT NULL AS has_result,
+    told.at AS heard_at, CASE WHEN told.enters_stage THEN pod.stage END AS entered_stage"""
+
+
+def _reading() -> str:
+    """Build what also returns what is to be known of these pods where more is said."""
+    types = [_HEARTBEAT_TYPES, _PROGRESS_TYPES]
+    changes = [_HEARTBEAT, _settling(results=False), _progressing()]
+    told = _told(types, counts=f"{_ENTERS} AS enters_stage,", lock=True)
+    return _update(changes, told, returning=_POD)
 
 
 def _plain(text: str) -> bytes:
@@ -151,23 +194,18 @@ def _plain(text: str) -> bytes:
     return text.replace(":now", "NULL").replace(":told", "%(told)s").encode()
 
 
-_TEXT = _statement()
-_HEARD = sa.text(_TEXT)
-# The same where more is said: what is to be known of these pods comes back with it.
-_READ = sa.text(
-    _TEXT
-    + """
-    RETURNING pod.pod_uid, pod.execution_id, pod.slot_at, pod.cronjob_id, pod.index,
-        pod.created_at, pod.errors, pod.dead_letters, pod.settled_seq, pod.boots,
-        pod.boots_before, pod.lost, pod.result IS NOT NULL AS has_result
-    """
-)
-# By whether there is progress and whether there are results. Whether a result counts is known from
-# the row as it was, which therefore is read, and locked, before it is written.
+_HEARD = sa.text(_statement())
+_READ = sa.text(_reading())
+# By whether there is progress, whether there are results, and whether stages are named. Whether a
+# result counts is known from the row as it was, which therefore is read, and locked, before it is
+# written.
 _PLAIN = {
-    (progress, results): _plain(_statement(progress=progress, results=results, lock=results))
+    (progress, results, stages): _plain(
+        _statement(progress=progress, results=results, stages=stages, lock=results)
+    )
     for progress in (False, True)
     for results in (False, True)
+    for stages in ((False, True) if progress else (False,))
 }
 
 
@@ -180,71 +218,30 @@ async def keep(
     silence.
     """
     if reports:
-        await connection.execute(_HEARD, {"now": now} | parameters(reports, now))
+        await connection.execute(_HEARD, {"now": now} | told_rows.parameters(reports, now))
 
 
 async def keep_and_read(
     connection: AsyncConnection, reports: Sequence[reporting.Report], now: datetime
 ) -> Sequence[sa.RowMapping]:
     """Do that, and return the rows of all known pods as `reported.Pod` wants them, locked."""
-    rows = await connection.execute(_READ, {"now": now} | parameters(reports, now))
+    rows = await connection.execute(_READ, {"now": now} | told_rows.parameters(reports, now))
     return rows.mappings().all()
-
-
-def parameters(reports: Iterable[reporting.Report], now: datetime) -> dict[str, str]:
-    """Return what the statement takes; `now` is what the reports' times are counted back from."""
-    rows = sorted((_row(report, now) for report in reports), key=_pod_uid)
-    return {"told": columns.dumps(rows)}
 
 
 def plain(reports: Sequence[reporting.Report], now: datetime) -> tuple[bytes, dict[str, str]]:
     """Return statement and parameters for reports without other items than results.
 
     It is for the driver alone, and for a transaction that finds rows by their keys. Where there
-    are results it returns of each known pod whether its result counts.
+    are results or stages it returns of each pod that was written whether its result counts: not
+    written are pods that are unknown, and those that enter a stage.
     """
     progress = any(report.progress for report in reports)
+    stages = any(map(names_stage, reports))
     results = any(report.items for report in reports)
-    rows = sorted((_row(report, now) | _result(report) for report in reports), key=_pod_uid)
-    return _PLAIN[progress, results], {"told": columns.dumps_read(rows)}
+    return _PLAIN[progress, results, stages], told_rows.parameters_read(reports, now)
 
 
-def _result(report: reporting.Report) -> dict[str, Any]:
-    said = report.items[-1] if report.items else None
-    if not isinstance(said, reporting.Result):
-        return {}
-    return {
-        "result_seq": said.seq,
-        "result": said.result,
-        "result_message": said.message,
-        "result_counters": said.counters,
-        "metadata": said.metadata,
-        "result_at": said.at.isoformat(),
-    }
-
-
-def _pod_uid(row: Mapping[str, Any]) -> str:
-    uid: str = row["pod_uid"]
-    return uid
-
-
-def _row(report: reporting.Report, now: datetime) -> dict[str, Any]:
-    row = {
-        "pod_uid": report.pod_uid,
-        "age": max(0.0, (now - report.at).total_seconds()),
-        "beats": report.beats,
-        "boot": report.boot,
-        "final": report.is_final,
-    }
-    return row | _progress(report.progress) if report.progress else row
-
-
-def _progress(progress: reporting.Progress) -> dict[str, Any]:
-    return {
-        "progress_seq": progress.seq,
-        "done": progress.done,
-        "total": progress.total,
-        "stage": progress.stage,
-        "message": progress.message,
-        "counters": progress.counters,
-    }
+def names_stage(report: reporting.Report) -> bool:
+    """Whether the program says which stage it is in."""
+    return bool(report.progress and report.progress.stage)

@@ -8,6 +8,7 @@ People's acts lock the job's row first, as looks do, so that neither overtakes t
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -71,6 +72,13 @@ _TOLD_BEFORE = (
     )
     .group_by(_incidents.c.kind)
 )
+_OPEN = insert(_incidents).on_conflict_do_nothing().returning(_incidents.c.id)
+_NEXT = (
+    sa.update(_incidents)
+    .where(_incidents.c.id == sa.bindparam("key"), _incidents.c.version == sa.bindparam("before"))
+    .returning(_incidents.c.id)
+)
+_TAKE = sa.insert(_transitions)
 _FOLLOWED = (
     sa.update(_incidents).where(_incidents.c.id == sa.bindparam("key")).values(dismissed=False)
 )
@@ -143,15 +151,14 @@ class Incidents:
 
         False if another process took a step first: then nothing was written.
         """
-        incident = step.incident
-        is_new = step.transition is incidents.Transition.OPENED and incident.version == 1
-        statement = _opening(incident) if is_new else _next(step)
-        if (await self.connection.execute(statement)).one_or_none() is None:
+        is_new = step.transition is incidents.Transition.OPENED and step.incident.version == 1
+        statement, given = (_OPEN, _opening(step.incident)) if is_new else (_NEXT, _next(step))
+        if (await self.connection.execute(statement, given)).one_or_none() is None:
             return False
         if step.follows:
             await self.connection.execute(_FOLLOWED, {"key": step.follows})
         if step.transition:
-            await self.connection.execute(_transition(step, step.transition, at))
+            await self.connection.execute(_TAKE, _transition(step, step.transition, at))
         return True
 
 
@@ -169,45 +176,35 @@ async def _read(
     return [incident_rows.incident_of(row) for row in rows]
 
 
-def _opening(incident: incidents.Incident) -> sa.Executable:
-    return (
-        insert(_incidents)
-        .values(
-            id=incident.id,
-            cronjob_id=incident.cronjob_id,
-            cluster=incident.cluster,
-            channel=incident.channel,
-            kind=incident.kind.value,
-            opened_at=incident.opened_at,
-            **incident_rows.columns(incident),
-        )
-        .on_conflict_do_nothing()
-        .returning(_incidents.c.id)
-    )
+def _opening(incident: incidents.Incident) -> dict[str, Any]:
+    return {
+        "id": incident.id,
+        "cronjob_id": incident.cronjob_id,
+        "cluster": incident.cluster,
+        "channel": incident.channel,
+        "kind": incident.kind.value,
+        "opened_at": incident.opened_at,
+        **incident_rows.columns(incident),
+    }
 
 
-def _next(step: incidents.Step) -> sa.Executable:
+def _next(step: incidents.Step) -> dict[str, Any]:
     incident = step.incident
     before = incident.version - (1 if step.transition else 0)
-    return (
-        sa.update(_incidents)
-        .where(_incidents.c.id == incident.id, _incidents.c.version == before)
-        .values(**incident_rows.columns(incident))
-        .returning(_incidents.c.id)
-    )
+    return {"key": incident.id, "before": before, **incident_rows.columns(incident)}
 
 
 def _transition(
     step: incidents.Step, transition: incidents.Transition, at: datetime
-) -> sa.Executable:
-    return sa.insert(_transitions).values(
-        incident_id=step.incident.id,
-        version=step.incident.version,
-        at=at,
-        transition=transition.value,
-        severity=step.incident.severity.value,
-        reason=step.incident.reason,
-        message=step.incident.message,
-        notify=step.notify,
-        why=step.why,
-    )
+) -> dict[str, Any]:
+    return {
+        "incident_id": step.incident.id,
+        "version": step.incident.version,
+        "at": at,
+        "transition": transition.value,
+        "severity": step.incident.severity.value,
+        "reason": step.incident.reason,
+        "message": step.incident.message,
+        "notify": step.notify,
+        "why": step.why,
+    }

@@ -1,7 +1,8 @@
 """Dead letters as programs report them: new ones, and those that they have processed at last.
 
 A dead letter's id follows from (pod UID, boot, seq), so that repeating it adds none. Beyond
-MOST_DEAD_LETTERS of one attempt they are refused, each time that they are sent.
+MOST_DEAD_LETTERS of one attempt, or MOST_DEAD_LETTERS_OF_RUN of a run, they are refused, each time
+that they are sent.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,12 +72,21 @@ async def keep(connection: AsyncConnection, pods: Sequence[Pod], now: datetime) 
 def _is_to_add(pod: Pod, letter: reporting.DeadLetter, known: set[UUID]) -> bool:
     if _id(pod, letter) in known:
         return False
-    if pod.dead_letters + pod.new_dead_letters >= reporting.MOST_DEAD_LETTERS:
-        limit = f"an attempt has at most {reporting.MOST_DEAD_LETTERS} dead letters"
-        pod.refuse(letter, HTTPStatus.TOO_MANY_REQUESTS, limit)
+    limit = _limit(pod)
+    if limit:
+        pod.refuse(letter, HTTPStatus.TOO_MANY_REQUESTS, f"{limit} dead letters")
         return False
     pod.new_dead_letters += 1
+    pod.room.dead_letters -= 1
     return True
+
+
+def _limit(pod: Pod) -> str | None:
+    if pod.dead_letters + pod.new_dead_letters >= reporting.MOST_DEAD_LETTERS:
+        return f"an attempt has at most {reporting.MOST_DEAD_LETTERS}"
+    if pod.room.dead_letters < 1:
+        return f"a run has at most {reporting.MOST_DEAD_LETTERS_OF_RUN}"
+    return None
 
 
 def _id(pod: Pod, letter: reporting.DeadLetter) -> UUID:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import cursors, executions, ids
-from rollcall.services import listing
+from rollcall.services import listing, paging
 from rollcall.store import models, run_rows
 
 _jobs = models.table(models.CronJob)
@@ -68,7 +68,7 @@ class Listing:
 
     async def page(
         self, choice: listing.Choice, *, limit: int, cursor: str | None = None
-    ) -> listing.Page:
+    ) -> paging.Page[listing.Listed]:
         """Return one page, newest slot first, of at most `limit` (from 1).
 
         Raises errors.InvalidSpec for a cursor that no page ended with.
@@ -77,7 +77,7 @@ class Listing:
         query, given = await self.query(choice, after, limit + 1)
         found = [_listed(row) for row in await self.connection.execute(query, given)]
         items = found[:limit]
-        return listing.Page(
+        return paging.Page(
             items=items, next_cursor=_end(items[-1].execution) if len(found) > limit else None
         )
 
@@ -113,7 +113,8 @@ class Listing:
         )
         kind = _Kind(frozenset(given), choice.statuses, choice.trigger)
         if choice.namespace is not None or choice.cronjob is not None:
-            few = await self.connection.execute(_few_of(frozenset(naming)), naming)
+            some = {**naming, "limit": FEW_JOBS + 1}
+            few = await self.connection.execute(_some_of(frozenset(naming)), some)
             cronjob_ids = list(few.scalars())
             if len(cronjob_ids) <= FEW_JOBS:
                 return _of_few(kind), {**given, "limit": limit, "ids": cronjob_ids}
@@ -142,8 +143,8 @@ def _jobs_of(naming: frozenset[str]) -> sa.Select[Any]:
 
 
 @lru_cache(MOST_STATEMENTS)
-def _few_of(naming: frozenset[str]) -> sa.Select[Any]:
-    return sa.select(_jobs.c.id).where(*_conditions(_NAMING, naming)).limit(FEW_JOBS + 1)
+def _some_of(naming: frozenset[str]) -> sa.Select[Any]:
+    return sa.select(_jobs.c.id).where(*_conditions(_NAMING, naming)).limit(_LIMIT)
 
 
 @lru_cache(MOST_STATEMENTS)

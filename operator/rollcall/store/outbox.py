@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import errors, incidents, messages, pacing
+from rollcall.core import incidents, messages, pacing
 from rollcall.services import ports
 from rollcall.store import incident_rows, models, notifications
 
@@ -45,11 +45,11 @@ class Outbox:
         """Add one row per channel, due after that wait for a crowd; repeating it adds nothing."""
         if not channels:
             return
-        cluster = incident.cluster or await self._cluster_of(incident.cronjob_id)
         rows = [
             {
                 "incident_id": incident.id,
-                "cluster": cluster,
+                "of_cluster": incident.cluster,
+                "of_job": incident.cronjob_id,
                 "channel": channel,
                 "key": messages.key(incident.id, incident.version),
                 "type": payload["type"],
@@ -61,7 +61,7 @@ class Outbox:
             }
             for channel in sorted(set(channels))
         ]
-        await self.connection.execute(insert(_rows).on_conflict_do_nothing(), rows)
+        await self.connection.execute(_ADD, rows)
         if incident.version > 1:  # what waits of it may have to go with this one, or not at all
             given = {"incident": incident.id, "channels": list(channels), "now": self.now}
             await self.connection.execute(_LOOK_AGAIN, given)
@@ -165,13 +165,6 @@ class Outbox:
         """Let go at once what waits for a crowd."""
         await self.connection.execute(_RELEASE, {"of": cluster, "now": self.now})
 
-    async def _cluster_of(self, cronjob_id: UUID | None) -> str:
-        query = sa.select(_jobs.c.cluster).where(_jobs.c.id == cronjob_id)
-        cluster: str | None = (await self.connection.execute(query)).scalar_one_or_none()
-        if cluster is None:
-            raise errors.NotFound(f"no job {cronjob_id}")
-        return cluster
-
 
 def _is_told_by(message: ports.Notification) -> sa.ColumnElement[bool]:
     if message.digest_id is not None:
@@ -211,6 +204,18 @@ def _claim(*more: sa.ColumnElement[bool]) -> sa.Executable:
 
 
 # Built once: building a statement costs more than running it, and this one runs each second.
+_ADD = (
+    insert(_rows)
+    .values(
+        cluster=sa.func.coalesce(
+            sa.bindparam("of_cluster", type_=sa.Text),  # of an incident of the cluster's own
+            sa.select(_jobs.c.cluster)
+            .where(_jobs.c.id == sa.bindparam("of_job"))
+            .scalar_subquery(),
+        )
+    )
+    .on_conflict_do_nothing()
+)
 _CLAIM = _claim()
 _CLAIM_OF = _claim(_rows.c.channel == sa.bindparam("of_channel"))
 _LOOK_AGAIN = (

@@ -1,6 +1,7 @@
 """Lists for people: of which jobs, and in pages, newest first.
 
-Pages go by keyset: each costs the same, however far back it is.
+Pages go by keyset: what was added or removed meanwhile moves nothing. How far back a page is costs
+nothing where an index has the order of the keys; elsewhere all that is chosen is read for each.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def of_jobs(
 async def page(
     connection: AsyncConnection,
     query: sa.Select[Any],
-    keys: tuple[sa.Column[Any], sa.Column[Any]],
+    keys: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
     *,
     limit: int,
     cursor: str | None,
@@ -49,6 +50,6 @@ async def page(
     return rows, _end(rows[-1], keys) if len(found) > limit else None
 
 
-def _end(row: sa.Row[Any], keys: tuple[sa.Column[Any], ...]) -> str:
+def _end(row: sa.Row[Any], keys: tuple[sa.ColumnElement[Any], ...]) -> str:
     at, identifier = (getattr(row, key.name) for key in keys)
     return cursors.encode(cursors.Position(at, identifier))

@@ -9,8 +9,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollcall.core import reporting
+from rollcall.core import reporting, unsent
 from rollcall.store import columns
+
+
+@dataclass(slots=True, kw_only=True)
+class Room:
+    """How much more is kept of a run; its pods in a batch share one."""
+
+    errors: int = 0
+    dead_letters: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,6 +26,7 @@ class Pod:
     """A pod's row, locked; what is new of its report, and what becomes of it."""
 
     pod_uid: str
+    pod_name: str
     execution_id: UUID
     slot_at: datetime
     cronjob_id: UUID
@@ -30,7 +39,10 @@ class Pod:
     boots_before: int
     lost: Mapping[str, Any] | None
     has_result: bool
+    heard_at: datetime
+    entered_stage: str | None  # another than before, that its progress names
     report: reporting.Report
+    room: Room = field(default_factory=Room)
     new_errors: int = 0
     new_dead_letters: int = 0
     refused: list[reporting.Refusal] = field(default_factory=list)
@@ -85,10 +97,25 @@ class Pod:
             return said[-1]
         return None if self.has_result else self.report.left
 
+    def losses(self) -> Mapping[str, int]:
+        """Return what the report says is lost, without what arrived all the same.
+
+        Where no dead letter is kept any more, one that arrived may have been refused.
+        """
+        if not self.is_newest or self.dead_letters >= reporting.MOST_DEAD_LETTERS:
+            return self.report.lost
+        known = self.lost if self.lost and self.lost["boot"] == self.boot else {"counts": {}}
+        return unsent.lost_after_all(
+            self.report.lost,
+            self.report.unsent,
+            settled_seq=self.settled_seq,
+            counted=known["counts"],
+        )
+
     def kept(self) -> reporting.Kept:
         """Return what became of the report."""
         is_news = bool(self.new_errors or self.new_dead_letters or self.result())
-        return reporting.Kept(refused=tuple(self.refused), is_news=is_news)
+        return reporting.Kept(refused=tuple(self.refused), is_news=is_news, lost=self.losses())
 
 
 _SETTLE = sa.text(
@@ -144,6 +171,7 @@ def _row(pod: Pod, now: datetime) -> dict[str, Any]:
 
 
 def _lost(pod: Pod) -> dict[str, Any] | None:
-    if not (pod.report.lost and pod.is_newest):
+    counts = pod.losses()
+    if not (counts and pod.is_newest):
         return None  # nothing, or what an earlier start had lost before it ended
-    return reporting.losses(pod.lost, pod.boot, pod.report.lost)
+    return reporting.losses(pod.lost, pod.boot, counts)

@@ -16,7 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions, findings, reporting
 from rollcall.services import ports
-from rollcall.store import heard, letters_reported, models, report_items, reported
+from rollcall.store import (
+    heard,
+    letters_reported,
+    models,
+    report_items,
+    reported,
+    rooms,
+    stage_lines,
+)
 
 _pods = models.table(models.Attempt)
 _errors = models.table(models.ExecutionError)
@@ -45,6 +53,25 @@ _TYPES = (
     .where(_pods.c.execution_id == sa.bindparam("execution_id"))
     .group_by(_errors.c.type)
 )
+# Cut here: a message has up to 4,000 characters, and one line of it is shown.
+_EXAMPLE = sa.text(
+    """
+    SELECT told, times FROM (
+        SELECT 1 AS place, concat_ws(': ', told.type, nullif((array_agg(
+            left(told.message, :longest) ORDER BY told.at DESC, told.seq DESC
+        ))[1], '')) AS told, count(*) AS times, max(told.at) AS at
+        FROM attempts AS pod JOIN execution_errors AS told USING (pod_uid, execution_id)
+        WHERE pod.execution_id = :execution_id
+            AND (CAST(:types AS text[]) IS NULL OR told.type = ANY(CAST(:types AS text[])))
+        GROUP BY told.type, told.fingerprint
+        UNION ALL
+        SELECT 2, concat_ws(': ', item, left(nullif(error, ''), :longest)), 1, at
+        FROM dead_letters
+        WHERE cronjob_id = :cronjob_id AND slot_at = :slot_at AND execution_id = :execution_id
+    ) AS examples
+    ORDER BY place, times DESC, at DESC LIMIT 1
+    """
+).bindparams(longest=reporting.LONGEST_PROGRESS_MESSAGE)
 # A run that is under way counts as well: where runs replace one another, the one before may not be
 # known to have ended yet.
 _newest = (
@@ -110,13 +137,16 @@ class Reports:
 
         Returns, by pod UID, what became of items and losses; unknown pods are left out.
         """
-        more = {one.pod_uid: one for one in reports if one.items or one.lost or one.left}
-        if not more:
+        more = {one.pod_uid for one in reports if one.items or one.lost or one.left}
+        if not more and not any(map(heard.names_stage, reports)):
             await heard.keep(self.connection, reports, self.now)
             return {}
+        by_uid = {one.pod_uid: one for one in reports}
         rows = await heard.keep_and_read(self.connection, reports, self.now)
-        pods = [reported.Pod(**row, report=more[uid]) for row in rows
-                if (uid := row["pod_uid"]) in more]  # fmt: skip
+        known = [reported.Pod(**row, report=by_uid[row["pod_uid"]]) for row in rows]
+        await stage_lines.keep(self.connection, known)
+        pods = [pod for pod in known if pod.pod_uid in more]
+        await rooms.share(self.connection, pods)
         await letters_reported.keep(self.connection, pods, self.now)
         await report_items.keep_checkpoints(self.connection, pods, self.now)
         await report_items.keep_errors(self.connection, pods, self.now)
@@ -152,6 +182,19 @@ class Reports:
         """Count the kept errors of an execution by type."""
         rows = await self.connection.execute(_TYPES, {"execution_id": execution_id})
         return Counter({row.type: row[1] for row in rows})
+
+    async def example(
+        self, run: executions.Execution, types: frozenset[str] | None
+    ) -> findings.Example | None:
+        """Return what the most frequent errors of a run say, else its newest dead letter."""
+        key = {
+            "execution_id": run.id,
+            "cronjob_id": run.cronjob_id,
+            "slot_at": run.slot_at,
+            "types": sorted(types) if types is not None else None,
+        }
+        found = (await self.connection.execute(_EXAMPLE, key)).one_or_none()
+        return findings.Example(text=found.told, times=found.times) if found else None
 
     async def last_checkpoint(self, identity: ports.Identity) -> reporting.Handed | None:
         """Return what this pod goes on from: its own run's checkpoint comes first."""

@@ -85,11 +85,13 @@ def _summary(
         row=registry.job_row(row),
         last=runs[0] if runs else None,
         active=[run for run in runs if run.is_open],
-        incidents=sorted(mine, key=_worst_first),
+        incidents=sorted(mine, key=_order),
         last_heartbeat_at=row.heard_at,
         unheard=len(list(takewhile(lambda was_heard: not was_heard, row.heard))),
     )
 
 
-def _worst_first(incident: incidents.Incident) -> tuple[int, datetime, str]:
-    return -incident.severity.weight, incident.opened_at, incident.kind.value
+def _order(incident: incidents.Incident) -> tuple[bool, int, datetime, str]:
+    """Put the worst first, and last what another explains: nobody is told of it."""
+    is_explained = incident.inhibited_by is not None
+    return is_explained, -incident.severity.weight, incident.opened_at, incident.kind.value

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable
 
-import uvicorn
-
 from rollcall import config
 from rollcall.api import app
 from rollcall.cluster import client, lookup, tokens
 from rollcall.metrics import names, server
 from rollcall.services import canary, ingest, vitals
+from rollcall.serving import server as serving
 from rollcall.store import engine
 from rollcall.wiring import lifecycle
 
@@ -50,9 +49,12 @@ async def operator(settings: config.Settings) -> None:
 async def api(settings: config.Settings) -> None:
     """Run `rollcall api` until a signal comes."""
     metrics = names.Metrics()
-    async with await client.KubeClient.connect(
-        context=settings.kube_context, on_request=metrics.requested
-    ) as kube:
+    async with (
+        lifecycle.stopping() as stop,
+        await client.KubeClient.connect(
+            context=settings.kube_context, on_request=metrics.requested
+        ) as kube,
+    ):
         store = _database(settings, role="api")
         reports = ingest.Ingest(
             store=store,
@@ -63,10 +65,16 @@ async def api(settings: config.Settings) -> None:
             on_batch=metrics.batched,
         )
 
-        # Ready also while Postgres is away: a sidecar that is told 503 and when to come back is
-        # better off than one that finds nobody behind the Service.
+        ingesting = serving.Server(app.IngestApp(reports), app.LIMITS)
+
+        # Also while Postgres is away: a sidecar that is told 503 and when to come back is better
+        # off than one that finds nobody behind the Service.
+        async def ready() -> str | None:
+            is_listening = ingesting.is_listening
+            return None if is_listening else "no reports are taken: the process begins or ends"
+
         health = server.HealthServer(
-            port=settings.health_port, registry=metrics.registry, live=_fine, ready=_fine
+            port=settings.health_port, registry=metrics.registry, live=_fine, ready=ready
         )
         await health.start()
         # Where it ends no run is ever silent: better a new process.
@@ -76,34 +84,16 @@ async def api(settings: config.Settings) -> None:
         watching = _watching(store, settings, metrics)
         lifecycle.settle()
         try:
-            await _uvicorn(settings, reports).serve()
+            await ingesting.listen(settings.ingest_port)
+            await stop.wait()
         finally:
+            await ingesting.close()
             singing.cancel()
             watching.cancel()
             await asyncio.wait([singing, watching])
             await reports.close()
             await health.close()
             await store.close()
-
-
-def _uvicorn(settings: config.Settings, reports: ingest.Ingest) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app.ingest_app(reports),
-            host="0.0.0.0",  # noqa: S104 - pods of all namespaces report here
-            port=settings.ingest_port,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=5,
-            limit_concurrency=12_000,
-            server_header=False,
-            proxy_headers=False,  # nobody is known by an address
-        )
-    )
 
 
 def _watching(

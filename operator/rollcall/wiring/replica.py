@@ -1,6 +1,7 @@
 """What an operator process is made of, and which loops run while it leads."""
 
 import asyncio
+import functools
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from rollcall.cluster import (
     reconcile,
     resync,
     status_writer,
+    troubles,
     workqueue,
 )
 from rollcall.core import errors
@@ -84,12 +86,16 @@ class Replica:
         self.work: workqueue.WorkQueue[inventory.Key] = workqueue.WorkQueue(
             handle=self._reconcile, workers=RECONCILERS, name="reconcile"
         )
+        server_now = functools.partial(kube.now, clock.now)
+        self.troubles = troubles.Troubles(changed=self._retell, clock=server_now)
         self.fallback = fallback.Fallback(
             kube=kube,
             image=settings.sidecar.fallback_image,
             events=posts,
-            clock=clock.now,
-            stopped=self._reconcile_all,
+            troubles=self.troubles,
+            reconcile=self.work.add,
+            reconcile_all=self._reconcile_all,
+            clock=server_now,
         )
         self.reconciler = reconcile.Reconciler(
             kube=kube,
@@ -100,7 +106,7 @@ class Replica:
             forget=self._forget,
             changed=self._changed,
             events=posts,
-            image_unavailable=self.fallback.unavailable,
+            withheld=self.troubles.withheld,
             clock=clock.now,
         )
         self.writer = status_writer.StatusWriter(
@@ -108,6 +114,7 @@ class Replica:
             store=self.store,
             inventory=self.inventory,
             outcomes=self.reconciler.outcome,
+            trouble=self.troubles.told,
             clock=clock.now,
         )
         self.intake = intake.Intake(
@@ -116,6 +123,7 @@ class Replica:
             reconcile=self.work.add,
             channels=self.channels,
             pod_seen=self.fallback.pod_seen,
+            tracked_seen=self.troubles.recall,
         )
         self.watch = handlers.Watch(intake=self.intake, context=settings.kube_context)
 
@@ -236,6 +244,11 @@ class Replica:
     def _changed(self, cronjob_id: UUID) -> None:
         self.writer.touch(cronjob_id)
 
+    def _retell(self, key: inventory.Key) -> None:
+        body = self.inventory.tracked(key)
+        if body:
+            self._changed(self.inventory.id_of(body))
+
     def _is_leaving(self, namespace: str, name: str) -> bool:
         """Whether the job, or all of its namespace, is being deleted."""
         body = self.inventory.tracked(inventory.Key(namespace, name))
@@ -246,7 +259,10 @@ class Replica:
         await self.evaluator.forget(cronjob_id)
 
     async def _reconcile(self, key: inventory.Key) -> timedelta | None:
-        return await self.reconciler.reconcile(key)
+        again = await self.reconciler.reconcile(key)
+        if key not in self.inventory:
+            self.troubles.forget(key)
+        return again
 
     def _reconcile_all(self) -> None:
         for key in self.inventory.tracked_keys():

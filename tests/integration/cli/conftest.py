@@ -3,7 +3,7 @@
 import pytest
 
 from rollcall.cli import main
-from support import builders, commands
+from support import builders, commands, surroundings
 
 
 @pytest.fixture
@@ -11,6 +11,7 @@ def command(
     dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> commands.Command:
     """Run `rollcall` with these arguments, and return what it says, in an error on stderr."""
+    surroundings.forget_settings(monkeypatch)
     monkeypatch.setenv("ROLLCALL_DATABASE_DSN", dsn)
     monkeypatch.setenv("ROLLCALL_CLUSTER", builders.CLUSTER)
 

@@ -109,7 +109,7 @@ def test_one_is_shown_with_its_payload_and_no_character_that_a_terminal_obeys(
 def test_an_act_changes_the_state_and_is_remembered(
     rollcall: commands.Command, act: str, state: str
 ) -> None:
-    assert rollcall(act, FIRST, "--as", "ada", "--reason", "seen") == f"{FIRST} is {state}\n"
+    assert rollcall(act, FIRST, "--by", "ada", "--reason", "seen") == f"{FIRST} is {state}\n"
 
     shown = json.loads(rollcall("show", FIRST, "-o", "json"))
     assert (shown["state"], shown["actor"], shown["note"]) == (state, "ada", "seen")
@@ -143,8 +143,8 @@ def test_where_nobody_knows_who_you_are_you_are_asked(
 def test_a_step_that_there_is_not_is_refused_with_the_reason(
     rollcall: commands.Command, act: str
 ) -> None:
-    rollcall("resolve", FIRST, "--as", "ada")
-    said_so = rollcall(act, FIRST, "--as", "ada", code=1)
+    rollcall("resolve", FIRST, "--by", "ada")
+    said_so = rollcall(act, FIRST, "--by", "ada", code=1)
     assert f"it is resolved: there is nothing to {act} any more" in said_so
     assert len(json.loads(rollcall("show", FIRST, "-o", "json"))["acts"]) == 1
 
@@ -159,4 +159,4 @@ def test_one_that_there_is_not_is_said_to_be_absent(
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])
 def test_a_name_that_says_nothing_is_refused(rollcall: commands.Command, name: str) -> None:
-    assert "printable characters" in rollcall("resolve", FIRST, "--as", name, code=2)
+    assert "printable characters" in rollcall("resolve", FIRST, "--by", name, code=2)

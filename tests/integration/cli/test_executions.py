@@ -12,7 +12,7 @@ import pytest
 from rollcall.cli import main
 from rollcall.core.executions import Event, Execution, Status
 from rollcall.store import engine
-from support import builders, commands
+from support import builders, commands, surroundings
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 HOUR = timedelta(hours=1)
@@ -125,6 +125,7 @@ def test_where_nothing_is_chosen_it_says_so(rollcall: commands.Command, action: 
 def test_a_database_without_tables_is_answered_with_what_to_run(
     empty_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    surroundings.forget_settings(monkeypatch)
     monkeypatch.setenv("ROLLCALL_DATABASE_DSN", empty_dsn)
     with pytest.raises(SystemExit):
         main.main(["executions", "list"])

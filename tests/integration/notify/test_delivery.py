@@ -19,7 +19,7 @@ from rollcall.core import incidents
 from rollcall.notify import http
 from rollcall.services import deliver
 from rollcall.store import engine, models
-from support import builders, clocks, delivering, postgres, receiver
+from support import builders, clocks, delivering, loopback, postgres, receiver
 from support.receiver import Answer
 
 ROOT = Path(__file__).parents[3]
@@ -153,7 +153,7 @@ async def test_a_hanging_receiver_does_not_hold_up_another_channel(
 async def test_a_receiver_that_was_down_gets_the_messages_in_their_order(
     store: engine.Database, clock: clocks.Clock, client: http.Client
 ) -> None:
-    port = receiver.free_port()
+    port = loopback.free_port()
     process = build(store, client, clock, team=f"http://127.0.0.1:{port}/hook")
     opened = await write(store)
     await process.round()

@@ -13,7 +13,7 @@ import pytest
 from rollcall.notify import http, registry
 from rollcall.notify.email import smtp
 from rollcall.services import ports
-from support import certificates, mailserver, payloads, receiver
+from support import certificates, loopback, mailserver, payloads, receiver
 from support.delivering import now
 from support.receiver import Answer, Request
 
@@ -203,7 +203,7 @@ async def test_a_server_that_never_answers_costs_the_time_limit(
 
 
 async def test_nobody_listens(client: http.Client, certificate: tuple[Path, Path]) -> None:
-    server = mailserver.MailServer(port=receiver.free_port())
+    server = mailserver.MailServer(port=loopback.free_port())
     delivery = await by_smtp(client, server, certificate).send(opened())
     assert (delivery.delivered, delivery.permanent) == (False, False)
 

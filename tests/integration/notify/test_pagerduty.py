@@ -106,7 +106,7 @@ async def test_a_wrong_routing_key_is_refused_for_good_and_not_repeated(
     [
         pytest.param(Answer(status=429), timedelta(seconds=30), id="limited"),
         pytest.param(Answer(status=500), None, id="down"),
-        pytest.param(Answer(hang=True), None, id="silent"),
+        pytest.param(Answer(hang=True), None, id="silent", marks=pytest.mark.slow),
     ],
 )
 async def test_what_can_pass_is_tried_again(

@@ -16,7 +16,7 @@ import rollcall
 from rollcall.core import incidents, messages
 from rollcall.notify import http, registry
 from rollcall.services import ports
-from support import builders, receiver
+from support import builders, loopback, receiver
 from support.delivering import now
 from support.receiver import Answer
 
@@ -135,6 +135,7 @@ async def test_a_server_that_never_answers_costs_the_time_limit(
     assert (answer.permanent, answer.error) == (False, "127.0.0.1: no answer within 1s")
 
 
+@pytest.mark.slow  # waits for a time limit
 async def test_a_status_counts_even_if_its_body_never_comes(hook: receiver.Receiver) -> None:
     hook.answers(Answer(status=200, trickle=True), Answer(status=404, trickle=True, body=b"no"))
     async with http.Client(
@@ -191,7 +192,7 @@ async def test_garbage_is_tried_again(
 @pytest.mark.parametrize(
     "url",
     [
-        pytest.param(f"http://127.0.0.1:{receiver.free_port()}/", id="nobody-listens"),
+        pytest.param(f"http://127.0.0.1:{loopback.free_port()}/", id="nobody-listens"),
         pytest.param("http://does-not-exist.invalid/", id="no-such-host"),
         pytest.param(f"http://{'a' * 64}.test/", id="a-name-that-dns-cannot-have"),
     ],
@@ -241,6 +242,7 @@ async def test_cookies_are_not_kept(hook: receiver.Receiver, client: http.Client
     assert "cookie" not in hook.requests[1].headers
 
 
+@pytest.mark.slow  # waits for a time limit
 async def test_many_hanging_servers_do_not_keep_another_waiting(hook: receiver.Receiver) -> None:
     hook.answers(*[Answer(hang=True)] * 110)  # more than a pool of connections usually has
     async with http.Client(

@@ -90,3 +90,15 @@ async def test_while_the_api_server_is_away_the_case_waits(world: World) -> None
     assert ("kubernetes", "BackoffLimitExceeded") in [
         (line.source, line.reason) for line in await story(world)
     ]
+
+
+async def test_that_a_pod_went_without_its_sidecar_is_kept_while_the_run_goes_on(
+    world: World,
+) -> None:
+    without = executions.Untracked(at=AT + 2 * SECOND, words="ErrImagePull: no such host")
+    await world.starts()
+    await world.sees(started_at=AT + 3 * SECOND, untracked=without)
+    await world.sees(started_at=AT + 3 * SECOND, untracked=without, node="n")
+    (line,) = await story(world)
+    assert (line.at, line.reason) == (without.at, "Untracked")
+    assert line.message.endswith(without.words)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import executions, reporting
+from rollcall.core import executions, policies, reporting
 from rollcall.core.executions import Status
 from rollcall.core.policies import Kind, Severity
+from rollcall.services.reported import Reported
 from support import builders
 from support.stories import CRONJOB, HOUR, MINUTE, SECOND, SLOT_AT, Story, ended_with
 
@@ -53,6 +54,10 @@ def failure(seq: int, kind: str = "timeout") -> reporting.Error:
 async def open_one(story: Story, kind: Kind) -> Severity | None:
     found = (await story.open()).get(kind)
     return found.severity if found else None
+
+
+async def message(story: Story) -> str:
+    return (await story.open())[Kind.ERRORS].message
 
 
 async def test_numbers_that_stand_still_are_an_incident_until_they_move(story: Story) -> None:
@@ -106,10 +111,25 @@ async def test_reported_errors_are_an_incident_until_a_run_ends_without(story: S
     assert await open_one(story, Kind.ERRORS) is None
     await reports(story, 2, failure(2))
     assert await open_one(story, Kind.ERRORS) is Severity.WARNING
+    assert await message(story) == "report-0 reported 2 errors: most often timeout: no answer 2"
     await story.succeeds(0)
     assert await open_one(story, Kind.ERRORS) is Severity.WARNING
     await story.succeeds(1)
     assert await open_one(story, Kind.ERRORS) is None
+
+
+async def test_an_example_is_read_where_errors_are_asked_for(story: Story) -> None:
+    await begins(story, errors={"enabled": False}, no_progress={"warning": "10m"})
+    await reports(story, 1, failure(1), done=1)
+    for is_asked in (False, True):
+        rules = {
+            "no_progress": {"warning": "10m"},
+            "errors": {"warning": 1, "enabled": is_asked},
+        }
+        policy = policies.read({"rules": rules}, policies.defaults())
+        async with story.store.transaction() as unit:
+            (told,) = (await Reported().gather(unit, policy, await story.runs())).values()
+        assert (told.example is not None) is is_asked
 
 
 async def test_only_errors_of_the_named_types_count(story: Story) -> None:
@@ -118,6 +138,7 @@ async def test_only_errors_of_the_named_types_count(story: Story) -> None:
     assert await open_one(story, Kind.ERRORS) is None
     await reports(story, 2, failure(4, "quota"))
     assert await open_one(story, Kind.ERRORS) is Severity.WARNING
+    assert await message(story) == "report-0 reported 2 errors: most often quota: no answer 4"
 
 
 async def test_one_dead_letter_is_enough(story: Story) -> None:
@@ -125,6 +146,7 @@ async def test_one_dead_letter_is_enough(story: Story) -> None:
     letter = reporting.DeadLetter(seq=1, at=SLOT_AT, item="order-17", payload=None, error="x")
     await reports(story, 1, letter)
     assert await open_one(story, Kind.ERRORS) is Severity.WARNING
+    assert await message(story) == "report-0 reported 1 dead letter: order-17: x"
 
 
 @pytest.fixture

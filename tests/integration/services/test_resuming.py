@@ -9,14 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from rollcall.api import app
 from rollcall.core import executions, reporting, windows
 from rollcall.core.executions import Status
 from rollcall.services import ingest
 from rollcall.store import engine
-from support import builders, programs, sidecars
+from support import builders, ingestserver, loopback, programs, sidecars
 from support import reporting as reports
 
 AT = builders.SLOT_AT
@@ -33,15 +31,9 @@ async def served(store: engine.Database) -> AsyncIterator[int]:
         lookup=reports.Lookup(),
         cluster=builders.CLUSTER,
     )
-    port = sidecars.free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app.ingest_app(use_case), port=port, log_level="warning", lifespan="off")
-    )
-    task = asyncio.create_task(server.serve())
-    yield port
-    server.should_exit = True
-    await task
-    await use_case.close()
+    port = loopback.free_port()
+    async with ingestserver.served(use_case, port):
+        yield port
 
 
 async def begins(store: engine.Database, pod: str, slot: int) -> executions.Execution:

@@ -115,12 +115,17 @@ async def test_a_result_that_cannot_be_kept_is_told(store: engine.Database) -> N
     assert (await reporting.beats(store))[1] == 0
 
 
+@pytest.mark.parametrize("progress", [None, said.progress(stage="load")], ids=["", "stages"])
 @pytest.mark.parametrize("items", [(), (said.result(),)], ids=["heartbeats", "results"])
 async def test_a_batch_is_found_by_its_keys_and_in_their_order(
-    store: engine.Database, dsn: str, items: Sequence[values.Item]
+    store: engine.Database,
+    dsn: str,
+    items: Sequence[values.Item],
+    progress: values.Progress | None,
 ) -> None:
     await said.prepare(store, "pod-1", run=RUN, job=builders.job())
-    statement, parameters = heard.plain([said.report("pod-1", *items)], builders.SLOT_AT)
+    reports = [said.report("pod-1", *items, progress=progress)]
+    statement, parameters = heard.plain(reports, builders.SLOT_AT)
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
         for name in beats.BY_KEY:
             await connection.execute(f"SET {name} TO off".encode())

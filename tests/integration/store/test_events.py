@@ -34,16 +34,16 @@ async def test_events_come_back_oldest_first_and_belong_to_their_execution(
 async def test_repeating_adds_nothing(store: engine.Database) -> None:
     told = [event(1), event(1, message="another pod's"), event(2)]
     async with store.transaction() as unit:
-        await unit.events.record(RUN, [*told, event(1)])
+        assert await unit.events.record(RUN, [*told, event(1)]) == len(told)
     async with store.transaction() as unit:
-        await unit.events.record(RUN, told)
+        assert await unit.events.record(RUN, told) == 0
 
         assert len(await unit.events.of(RUN.id)) == len(told)
 
 
 async def test_an_execution_without_events_has_none(store: engine.Database) -> None:
     async with store.transaction() as unit:
-        await unit.events.record(RUN, [])
+        assert await unit.events.record(RUN, []) == 0
 
         assert await unit.events.of(RUN.id) == []
 

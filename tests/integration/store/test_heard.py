@@ -1,11 +1,14 @@
 """Heartbeats and progress: the latest of each pod, in one statement for many."""
 
 import asyncio
+import itertools
+import math
 from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from rollcall.core import progress
 from rollcall.core import reporting as values
 from rollcall.store import engine, heard
 from support import builders, clocks, reporting, said
@@ -224,6 +227,33 @@ async def test_the_rate_is_counted_from_the_first_report_and_anew_from_a_new_beg
     assert first == (clock.now, 10)
     assert await say(3, 20) == first
     assert await say(4, 5) == (clock.now, 5)
+
+
+async def rate(store: engine.Database) -> float | None:
+    async with store.transaction() as unit:
+        pods = (await unit.attempts.observe({RUN: ()}))[RUN.id]
+        told = progress.of(pods, await unit.reports.of(RUN.id), unit.now)
+        return told and told.rate
+
+
+async def test_the_rate_is_that_of_the_last_minutes(
+    store: engine.Database, clock: clocks.Clock
+) -> None:
+    seq, done = itertools.count(1), 1000.0
+
+    async def work(minutes: int, per_second: float, *, each: int) -> float | None:
+        nonlocal done
+        for _ in range(minutes * 60 // each):
+            clock.advance(each * SECOND)
+            done += per_second * each
+            words = said.progress(next(seq), done=done)
+            await hear(store, "pod-1", clock.now, progress=words)
+        return await rate(store)
+
+    assert await work(60, 10, each=60) == pytest.approx(10)
+    assert await work(10, 2, each=20) == pytest.approx(2 + 8 * math.exp(-2), rel=0.05)
+    assert await work(60, 0, each=60) == pytest.approx(0, abs=0.01)
+    assert await work(60, 3, each=1200) == pytest.approx(3, rel=0.05)
 
 
 async def test_the_sidecars_goodbye_is_kept(store: engine.Database, clock: clocks.Clock) -> None:

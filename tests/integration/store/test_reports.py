@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.core import reporting
+from rollcall.core import findings, reporting
 from rollcall.core.reporting import Verdict
 from rollcall.store import engine
 from support import builders, clocks, said
@@ -158,8 +158,22 @@ async def test_errors_beyond_the_limit_are_counted_and_not_kept(
         assert kept.refused == ()
 
     assert len(await said.rows(store, "SELECT * FROM execution_errors")) == 5
-    assert [row.count for row in await said.rows(store, "SELECT * FROM error_signatures")] == [5]
+    assert [row.count for row in await said.rows(store, "SELECT * FROM error_signatures")] == [8]
     assert (await said.heard(store, RUN)).errors == 8
+
+
+@pytest.mark.usefixtures("clock")
+async def test_what_is_known_only_beyond_the_limit_makes_no_group(
+    store: engine.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program can say something else each time, and groups are to be bounded as errors are."""
+    monkeypatch.setattr(reporting, "MOST_ERRORS", 1)
+    await say(store, said.error(1), said.error(2, message="new"), said.error(3))
+    await say(store, said.error(4, message="new"), said.error(5))
+
+    groups = await said.rows(store, "SELECT message, count FROM error_signatures")
+    assert groups == [("no answer", 3)]
+    assert (await said.heard(store, RUN)).errors == 5
 
 
 @pytest.mark.usefixtures("clock")
@@ -179,6 +193,41 @@ async def test_dead_letters_beyond_the_limit_are_refused_each_time(
     assert (await said.heard(store, RUN)).dead_letters == 2
 
 
+@pytest.mark.usefixtures("clock")
+async def test_the_pods_of_a_run_share_a_limit_in_one_batch_and_over_many(
+    store: engine.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "MOST_ERRORS_OF_RUN", 5)
+    monkeypatch.setattr(reporting, "MOST_DEAD_LETTERS_OF_RUN", 3)
+    async with store.transaction() as unit:
+        await unit.attempts.observe({RUN: [builders.attempt("pod-2", index=1)]})
+    each = [said.letter(1), said.letter(2), *(said.error(seq) for seq in (3, 4, 5))]
+    kept = await said.keep(store, said.report("pod-1", *each), said.report("pod-2", *each))
+    refused = [one.detail for name in ("pod-1", "pod-2") for one in kept[name].refused]
+    assert refused == ["a run has at most 3 dead letters"]
+
+    more = await said.keep(store, said.report("pod-2", said.letter(6), said.error(7)))
+    assert [(one.seq, one.status) for one in more["pod-2"].refused] == [(6, 429)]
+
+    assert len(await said.rows(store, "SELECT * FROM dead_letters")) == 3
+    assert len(await said.rows(store, "SELECT * FROM execution_errors")) == 5
+    async with store.transaction() as unit:
+        assert sum(one.errors for one in await unit.reports.of(RUN.id)) == 7
+
+
+@pytest.mark.usefixtures("clock")
+async def test_another_run_has_room_of_its_own(
+    store: engine.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "MOST_DEAD_LETTERS_OF_RUN", 1)
+    other = builders.execution(JOB, slot_at=AT + 60 * SECOND)
+    await said.prepare(store, "pod-2", run=other, job=JOB)
+    kept = await said.keep(
+        store, said.report("pod-1", said.letter(1)), said.report("pod-2", said.letter(1))
+    )
+    assert [one.refused for one in kept.values()] == [(), ()]
+
+
 async def checkpoints(store: engine.Database) -> list[Any]:
     return await said.rows(
         store, "SELECT * FROM checkpoints ORDER BY attempt DESC, boot_number DESC, seq DESC"
@@ -186,7 +235,7 @@ async def checkpoints(store: engine.Database) -> list[Any]:
 
 
 @pytest.mark.usefixtures("clock")
-async def test_the_newest_three_checkpoints_of_a_run_are_kept(store: engine.Database) -> None:
+async def test_the_newest_three_checkpoints_of_a_pod_are_kept(store: engine.Database) -> None:
     await say(store, *(said.checkpoint(seq) for seq in range(1, 3)))
     assert [row.seq for row in await checkpoints(store)] == [2, 1]
 
@@ -210,6 +259,59 @@ async def test_each_completion_index_has_checkpoints_of_its_own(store: engine.Da
 
     found = await said.rows(store, "SELECT index, seq FROM checkpoints ORDER BY 1, 2")
     assert found == list(itertools.product((0, 1), (3, 4, 5)))
+
+
+async def side_by_side(store: engine.Database, count: int, **changes: object) -> list[str]:
+    """Record so many pods of the run, without indices."""
+    pods = [f"pod-{number}" for number in range(1, count + 1)]
+    async with store.transaction() as unit:
+        await unit.attempts.observe({RUN: [builders.attempt(pod, **changes) for pod in pods]})
+    return pods
+
+
+async def pass_by(store: engine.Database, pods: list[str], *seqs: int) -> None:
+    """Have each of them acknowledged what it passes, the newest pod first."""
+    for attempt, pod in reversed(list(enumerate(pods, 1))):
+        words = [said.checkpoint(seq, f"{pod}, {seq}") for seq in seqs]
+        await said.keep(store, said.report(pod, *words, attempt=attempt))
+
+
+async def told_to_the_next(store: engine.Database) -> object:
+    """Return where another pod of the run is told to go on."""
+    async with store.transaction() as unit:
+        found = await unit.reports.last_checkpoint(said.identity(RUN, pod_uid="next"))
+        return found and found.value
+
+
+@pytest.mark.usefixtures("clock")
+async def test_of_pods_side_by_side_each_keeps_what_was_acknowledged(
+    store: engine.Database,
+) -> None:
+    pods = await side_by_side(store, 5)
+    await pass_by(store, pods, 1)
+    assert sorted(row.pod_uid for row in await checkpoints(store)) == pods
+
+    await pass_by(store, pods, *range(2, 7))
+    found = await said.rows(store, "SELECT pod_uid, seq FROM checkpoints ORDER BY 1, 2")
+    assert found == list(itertools.product(pods, (4, 5, 6)))
+    assert await told_to_the_next(store) == "pod-5, 6"
+
+
+@pytest.mark.parametrize(("ended_at", "kept"), [(AT, 2), (None, 5)], ids=["ended", "going on"])
+@pytest.mark.usefixtures("clock")
+async def test_of_pods_without_end_the_old_ones_that_ended_leave_no_checkpoint(
+    store: engine.Database,
+    monkeypatch: pytest.MonkeyPatch,
+    ended_at: datetime | None,
+    kept: int,
+) -> None:
+    monkeypatch.setattr(reporting, "MOST_PODS_WITH_CHECKPOINTS", 2)
+    pods = await side_by_side(store, 5, ended_at=ended_at)
+    for attempt, pod in enumerate(pods, 1):
+        await said.keep(store, said.report(pod, said.checkpoint(value=pod), attempt=attempt))
+
+    assert [row.pod_uid for row in await checkpoints(store)] == pods[::-1][:kept]
+    assert await told_to_the_next(store) == "pod-5"
 
 
 VALUES = [
@@ -314,3 +416,31 @@ async def test_errors_are_counted_by_type(store: engine.Database) -> None:
     async with store.transaction() as unit:
         assert await unit.reports.error_types(RUN.id) == {"a": 2, "b": 3}
         assert await unit.reports.error_types(builders.execution(builders.job("x")).id) == {}
+
+
+async def example(store: engine.Database) -> findings.Example | None:
+    async with store.transaction() as unit:
+        return await unit.reports.example(RUN, None)
+
+
+async def test_the_example_is_the_newest_of_the_most_frequent_errors_with_their_number(
+    store: engine.Database,
+) -> None:
+    assert await example(store) is None
+    await say(store, said.error(1, type="quota"), said.letter(2))
+    assert await example(store) == findings.Example(text="quota: no answer", times=1)
+    later = [said.error(seq, message=f"no answer in {seq} s") for seq in (3, 4)]
+    await say(store, *later)
+    assert await example(store) == findings.Example(text="timeout: no answer in 4 s", times=2)
+
+
+async def test_the_example_of_an_error_without_message_is_its_type(store: engine.Database) -> None:
+    await say(store, said.error(message=""))
+    assert await example(store) == findings.Example(text="timeout", times=1)
+
+
+async def test_of_a_long_message_the_beginning_is_an_example(store: engine.Database) -> None:
+    await say(store, said.error(message="x" * reporting.LONGEST_MESSAGE))
+    found = await example(store)
+    assert found
+    assert found.text == "timeout: " + "x" * reporting.LONGEST_PROGRESS_MESSAGE

@@ -54,12 +54,17 @@ async def test_it_shows_the_newest_slot_and_what_is_active(store: engine.Databas
     assert [active.slot_at for active in summary.active] == [AT - 9 * MINUTE]
 
 
-async def test_incidents_are_the_open_ones_worst_first(store: engine.Database) -> None:
+async def test_incidents_are_the_open_ones_worst_first_and_what_others_explain_last(
+    store: engine.Database,
+) -> None:
     steps = [
         builders.step(JOB, kind=Kind.LATE, severity=Severity.WARNING, now=AT),
         builders.step(JOB, kind=Kind.MISSED, severity=Severity.CRITICAL, now=AT + MINUTE),
         builders.step(JOB, kind=Kind.STALE, severity=Severity.CRITICAL, now=AT),
         builders.step(JOB, kind=Kind.FAILING, severity=Severity.CRITICAL, now=AT),
+        builders.step(
+            JOB, kind=Kind.SLOW, severity=Severity.CRITICAL, inhibited_by=Kind.LATE, now=AT
+        ),
     ]
     ended = builders.step(JOB, incident=steps[3].incident, recovered=True, now=AT + MINUTE)
     async with store.transaction() as unit:
@@ -72,6 +77,7 @@ async def test_incidents_are_the_open_ones_worst_first(store: engine.Database) -
         Kind.STALE,
         Kind.MISSED,
         Kind.LATE,
+        Kind.SLOW,
     ]
 
 

@@ -199,11 +199,17 @@ async def test_what_lasts_is_told_and_not_repeated(store: engine.Database, code:
     assert len(tries) == 1
 
 
-async def test_a_mistake_of_ours_stays_what_it_is(store: engine.Database) -> None:
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [("SELECT 1 / 0", "division by zero"), ("SELECT nothing", '"nothing" does not exist')],
+)
+async def test_a_mistake_of_ours_stays_what_it_is(
+    store: engine.Database, statement: str, said: str
+) -> None:
     async def work(unit: engine.Transaction) -> None:
-        await unit.connection.execute(sa.text("SELECT 1 / 0"))
+        await unit.connection.execute(sa.text(statement))
 
-    with pytest.raises(exc.DBAPIError, match="division by zero"):
+    with pytest.raises(exc.DBAPIError, match=said):
         await store.run(work)
 
 

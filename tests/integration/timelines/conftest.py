@@ -3,7 +3,9 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
+import psycopg
 import pytest
 
 from rollcall.core import policies
@@ -18,10 +20,19 @@ TIMEOUT = timedelta(seconds=1)  # stands for the ten seconds of production
 
 
 @pytest.fixture
-async def timeline(store: engine.Database, clock: clocks.Clock) -> AsyncIterator[Timeline]:
+async def reader(dsn: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """Open what a timeline asks with for the next moment."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def timeline(
+    store: engine.Database, clock: clocks.Clock, reader: psycopg.AsyncConnection[Any]
+) -> AsyncIterator[Timeline]:
     """Begin at 11:30 with an hourly job, of which nobody is told yet."""
     async with http.Client(now=clock, allowed=receiver.LOOPBACK, timeout=TIMEOUT) as client:
-        yield Timeline(Story(store, clock), client)
+        yield Timeline(Story(store, clock), client, reader)
 
 
 @pytest.fixture

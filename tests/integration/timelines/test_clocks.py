@@ -7,9 +7,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from rollcall.api import app
 from rollcall.core.executions import Status
-from rollcall.services import ingest, sight
+from rollcall.services import sight
 from rollcall.store import engine
 from support import builders, reporting
 from support.audience import Receiver
@@ -52,15 +51,8 @@ def eyes(timeline: Timeline) -> sight.Sight:
 @pytest.fixture
 async def http(store: engine.Database) -> AsyncIterator[httpx.AsyncClient]:
     """Make the api that the pod of the timeline reports to."""
-    use_case = ingest.Ingest(
-        store=store,
-        reviewer=reporting.Reviewer(good=reporting.caller("pod-1")),
-        lookup=reporting.Lookup(),
-        cluster=builders.CLUSTER,
-    )
-    async with reporting.client(app.ingest_app(use_case)) as client:
+    async with reporting.api(store) as client:
         yield client
-    await use_case.close()
 
 
 @pytest.mark.parametrize("skew", SKEWS, ids=str)

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
+import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,12 +36,15 @@ HOURS = st.tuples(RUNS, st.sampled_from(sorted(WAYS)), st.booleans())  # and whe
 )
 @given(hours=st.lists(HOURS, min_size=1, max_size=6))
 async def test_the_last_message_is_the_truth_and_none_overtakes_another(
-    store: engine.Database, clock: clocks.Clock, hours: list[tuple[str, str, bool]]
+    store: engine.Database,
+    clock: clocks.Clock,
+    reader: psycopg.AsyncConnection[Any],
+    hours: list[tuple[str, str, bool]],
 ) -> None:
     await empty(store)
     async with http.Client(now=clock, allowed=receiver.LOOPBACK) as client:
         with receiver.running() as hook:
-            timeline = Timeline(Story(store, clock), client)
+            timeline = Timeline(Story(store, clock), client, reader)
             team = timeline.tells("team", hook)
             for hour, (run, way, restarts) in enumerate(hours, start=12):
                 timeline.at(f"{hour}:01", WAYS[way], team)

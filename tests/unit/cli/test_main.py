@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollcall.cli import main
+from support import surroundings
 
 DSN = "postgresql://rollcall@127.0.0.1:1/rollcall"  # nobody listens there
 
@@ -13,8 +14,8 @@ DSN = "postgresql://rollcall@127.0.0.1:1/rollcall"  # nobody listens there
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Name a database; outside a cluster."""
+    surroundings.forget_settings(monkeypatch)
     monkeypatch.setenv("ROLLCALL_DATABASE_DSN", DSN)
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> str:

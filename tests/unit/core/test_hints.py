@@ -57,6 +57,21 @@ def test_a_run_is_looked_at_by_its_job() -> None:
     ]
 
 
+def test_what_a_program_reported_is_looked_at_by_its_run() -> None:
+    incident = builders.step(kind=Kind.ERRORS, reason="ErrorsReported").incident
+    assert hints.commands(incident, FAILED, namespace="shop", name="backup") == [
+        f"rollcall errors show {FAILED.id}",
+        "rollcall dead-letters list -n shop --cronjob backup --state open",
+    ]
+
+
+def test_dead_letters_without_errors_are_looked_at_by_themselves() -> None:
+    incident = builders.step(kind=Kind.ERRORS, reason="DeadLetters").incident
+    assert hints.commands(incident, FAILED, namespace="shop", name="backup") == [
+        "rollcall dead-letters list -n shop --cronjob backup --state open"
+    ]
+
+
 @pytest.mark.parametrize("run", [None, builders.execution(job_name=None)], ids=["none", "no-job"])
 def test_without_a_job_the_cronjob_is_looked_at(run: executions.Execution | None) -> None:
     assert hints.commands(OPEN, run, namespace="shop", name="backup") == [

@@ -1,6 +1,6 @@
 """How far a run is, by what its pods reported."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -44,9 +44,11 @@ def heard(
 
 
 def of(
-    *told: reporting.Heard, pods: tuple[executions.Attempt, ...] = (RUNNING,)
+    *told: reporting.Heard,
+    pods: tuple[executions.Attempt, ...] = (RUNNING,),
+    now: datetime = AT,
 ) -> progress.Progress:
-    found = progress.of(pods, told)
+    found = progress.of(pods, told, now)
     assert found is not None
     return found
 
@@ -56,6 +58,13 @@ def test_percent_rate_and_end_follow_from_the_reports() -> None:
     assert (found.percent, found.rate) == (40.0, 4.0)
     assert found.ends_at == AT + 25 * SECOND
     assert (found.stage, found.message, found.at) == ("load", "file 4", AT + 10 * SECOND)
+
+
+def test_an_end_that_has_passed_is_none_to_come() -> None:
+    said = heard(done=40, total=100)
+    assert of(said, now=AT + 24 * SECOND).ends_at == AT + 25 * SECOND
+    stuck = of(said, now=AT + 25 * SECOND)
+    assert (stuck.percent, stuck.rate, stuck.ends_at) == (40.0, 4.0, None)
 
 
 def test_what_an_earlier_run_had_done_is_no_speed_of_this_one() -> None:
@@ -128,17 +137,18 @@ def test_a_run_that_has_ended_has_no_speed() -> None:
 
 
 def test_who_reports_nothing_has_no_progress() -> None:
-    assert progress.of([RUNNING], []) is None
+    assert progress.of([RUNNING], [], AT) is None
 
 
 NUMBERS = st.floats(0, 2.0**53 - 1)
 
 
-@given(NUMBERS, NUMBERS, NUMBERS, st.integers(0, 10**6))
+@given(NUMBERS, NUMBERS, NUMBERS, st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_percentage_is_one_and_the_end_lies_ahead(
-    done: float, total: float, first: float, seconds: int
+    done: float, total: float, first: float, seconds: int, later: int
 ) -> None:
-    found = of(heard(done=done, total=total, first=first, seconds=seconds))
+    now = AT + later * SECOND
+    found = of(heard(done=done, total=total, first=first, seconds=seconds), now=now)
     assert found.percent is None or 0.0 <= found.percent <= 100.0
     assert found.rate is None or found.rate >= 0.0
-    assert found.ends_at is None or found.ends_at >= found.at
+    assert found.ends_at is None or (found.ends_at >= found.at and found.ends_at > now)

@@ -8,7 +8,7 @@ import pytest
 
 from rollcall.core import executions, findings, policies, report_rules, rules
 from rollcall.core.executions import Status, Trigger
-from rollcall.core.findings import Reported
+from rollcall.core.findings import Example, Reported
 from rollcall.core.policies import Kind, Severity
 from support import builders
 
@@ -145,6 +145,55 @@ def test_reported_errors_are_found(
     if expected:
         expected = (*expected[:2], f"{ran.job_name} reported {expected[2]}")
     assert found(Kind.ERRORS, facts((ran, told))) == expected
+
+
+EXAMPLES = {
+    "of many": (
+        Reported(errors=3, example=Example(text="timeout: a\nb", times=2)),
+        "3 errors: most often timeout: a b",
+    ),
+    "of one": (
+        Reported(errors=1, dead_letters=1, example=Example(text="timeout: a")),
+        "1 error and 1 dead letter: timeout: a",
+    ),
+    "of many, each another": (
+        Reported(errors=3, example=Example(text="timeout: a")), "3 errors: timeout: a",
+    ),
+    "of a dead letter": (
+        Reported(dead_letters=1, example=Example(text="order-1: no")),
+        "1 dead letter: order-1: no",
+    ),
+    "with a secret": (
+        Reported(errors=4, example=Example(text="auth: password=hunter2")),
+        "4 errors: auth: password=***",
+    ),
+    "that is long": (
+        Reported(errors=4, example=Example(text=f"auth: {'word ' * 100}")),
+        f"4 errors: auth:{' word' * 38} wo …",
+    ),
+    "that is long and unbroken": (
+        Reported(errors=4, example=Example(text=f"auth: {'x' * 500}")),
+        f"4 errors: auth: {'x' * 192} …",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "expected"), EXAMPLES.values(), ids=EXAMPLES)
+def test_an_example_says_what_went_wrong(told: Reported, expected: str) -> None:
+    ran = run(Status.SUCCEEDED)
+    _, _, message = found(Kind.ERRORS, facts((ran, told))) or (None, None, "")
+    assert message == f"{ran.job_name} reported {expected}"
+
+
+@pytest.mark.parametrize(
+    ("stage", "shown"),
+    [("load", "load"), ("load\n@all", "load @all"), ("password=hunter2", "password=***")],
+    ids=["a word", "lines", "a secret"],
+)
+def test_the_stage_in_which_a_run_stands_still_is_named(stage: str, shown: str) -> None:
+    told = Reported(moved_at=AT - 20 * MINUTE, heard_at=AT, stage=stage)
+    _, _, message = found(Kind.NO_PROGRESS, facts((run(), told))) or (None, None, "")
+    assert message.endswith(f"has made no progress for 20m, in stage {shown}")
 
 
 def test_errors_are_over_with_the_next_run_that_ends_without() -> None:

@@ -63,11 +63,18 @@ def near_a_change(zone: str) -> st.SearchStrategy[datetime]:
 def changes_of(zone: str) -> tuple[datetime, ...]:
     """Return the days from 1971 to 2045 before which the zone's offset changes."""
     info = zoneinfo.ZoneInfo(zone)
-    days = (datetime(1971, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(27_000))
-    offsets = [(day, day.astimezone(info).utcoffset()) for day in days]
+    # Asked 700,000 times in all, and by far the cheapest for naive days: they are the zone's own.
+    days = every_day()
+    neighbours = itertools.pairwise(zip(days, map(info.utcoffset, days), strict=True))
     return tuple(
-        day for (_, before), (day, after) in itertools.pairwise(offsets) if before != after
+        day.replace(tzinfo=UTC) for (_, before), (day, after) in neighbours if before != after
     )
+
+
+@functools.cache
+def every_day() -> list[datetime]:
+    first = datetime(1971, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+    return [first + timedelta(days=day) for day in range(27_000)]
 
 
 def items(low: int, high: int) -> st.SearchStrategy[str]:

@@ -1,4 +1,4 @@
-"""Text that Postgres can keep."""
+"""Text that Postgres can keep, and short lines of it."""
 
 import pytest
 from hypothesis import given
@@ -37,3 +37,19 @@ def test_all_texts_of_a_document_are_cleaned_and_nothing_else() -> None:
         "a\ufffd": ["\ufffd", ["b", 1, None, True, 2.5]],
         "c": {"d": "\U0001f600"},
     }
+
+
+SHORTENED = {
+    "what fits": ("1234567890", "1234567890"),
+    "one word": ("x" * 500, "xxxxxxxx …"),
+    "without spaces": ("接続がタイムアウトしました。", "接続がタイムアウト"[:8] + " …"),
+    "words": ("a long tale of it", "a long t …"),
+    "a space at the end": ("a longer tale", "a longer …"),
+    "many spaces and lines": (" a \n\t b ", "a b"),
+    "nothing": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), SHORTENED.values(), ids=SHORTENED)
+def test_a_long_text_is_cut_and_something_of_it_stays(text: str, shown: str) -> None:
+    assert texts.shortened(text, 10) == shown

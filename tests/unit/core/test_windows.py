@@ -213,3 +213,21 @@ def test_what_is_processed_has_neither_holes_nor_doubles(
         assert job.done[0].stretch.from_at == job.first
     assert all(one.status is Status.SUCCEEDED for one in job.done)
     assert all(one.status is not Status.SUCCEEDED for one in job.released)
+
+
+@pytest.mark.parametrize(
+    ("stored", "status", "expected"),
+    [
+        (State.OPEN, Status.RUNNING, State.OPEN),
+        (State.OPEN, Status.SUCCEEDED, State.DONE),
+        (State.OPEN, Status.FAILED, State.RELEASED),
+        (State.DONE, Status.SUCCEEDED, State.DONE),
+        (State.DONE, Status.PARTIAL, State.RELEASED),
+        (State.RELEASED, Status.FAILED, State.RELEASED),
+    ],
+    ids=["it runs", "processed", "not processed", "settled", "a late result", "given back"],
+)
+def test_what_became_of_a_window_follows_from_its_row_and_its_run(
+    stored: State, status: Status, expected: State
+) -> None:
+    assert windows.state_of(stored, status) is expected

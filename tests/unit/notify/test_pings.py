@@ -1,13 +1,12 @@
 """The word of the dead-man switch and the canary, over HTTP."""
 
-import httpx
 import pytest
 
 from rollcall.api import app
 from rollcall.core import errors
 from rollcall.notify import pings
 from rollcall.services import ingest, reporters, told
-from support import receiver
+from support import loopback, receiver, serving
 from support.receiver import Answer
 
 SECRET = "https://hc.example/ping/hush"
@@ -20,6 +19,9 @@ class Api(ingest.Ingest):
         self.error = error
         self.tokens: list[str] = []
         self.on_outcome = lambda _outcome: None
+
+    def known(self, token: str) -> None:
+        del token
 
     async def report(
         self, token: str, told: told.Told, *, wants_run: bool = False
@@ -34,7 +36,7 @@ async def canary(error: Exception) -> tuple[str | None, list[str]]:
     asks = pings.Pings(
         ingest_url="http://api:8080/",
         deadman_url=SECRET,
-        transport=httpx.ASGITransport(app.ingest_app(api)),
+        transport=serving.Transport(app.IngestApp(api)),
     )
     answer = await asks.canary()
     await asks.close()
@@ -79,5 +81,5 @@ async def test_what_is_no_address_is_said_without_it(url: str) -> None:
 
 
 async def test_nobody_there_is_said_without_the_address() -> None:
-    said = await deadman(f"http://127.0.0.1:{receiver.free_port()}/hush")
+    said = await deadman(f"http://127.0.0.1:{loopback.free_port()}/hush")
     assert said == "no answer: ConnectError"

@@ -84,7 +84,7 @@ def test_a_digest_is_told_by_templates_that_name_nothing_of_single_alerts() -> N
     )
     text = body("{{ story }}", digest())
     assert text is not None
-    assert text.startswith("CRITICAL: shop/invoices is failing: 1 run failed")
+    assert text.startswith("CRITICAL: shop/invoices is failing: invoices-29540790 failed")
     assert len(text.splitlines()) == 8
 
 

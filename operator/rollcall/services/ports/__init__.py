@@ -1,5 +1,11 @@
 """What the use cases ask of the outside: small protocols, and the values that cross them."""
 
+from rollcall.services.ports.accounts import (
+    Accounts,
+    GivenWindow,
+    KeptCheckpoint,
+    ReportedError,
+)
 from rollcall.services.ports.channels import (
     INVALID_TEMPLATES,
     Delivery,
@@ -54,6 +60,7 @@ from rollcall.services.ports.values import (
 
 __all__ = [
     "INVALID_TEMPLATES",
+    "Accounts",
     "Applied",
     "Attempts",
     "Audit",
@@ -67,12 +74,14 @@ __all__ = [
     "Events",
     "Evidence",
     "Gaps",
+    "GivenWindow",
     "History",
     "Housekeeping",
     "Identity",
     "Incidents",
     "JobRow",
     "JobState",
+    "KeptCheckpoint",
     "Ledger",
     "ListedSilence",
     "Losses",
@@ -84,6 +93,7 @@ __all__ = [
     "Registry",
     "Repeater",
     "Repetition",
+    "ReportedError",
     "Reports",
     "Schedule",
     "Sender",

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from rollcall.core import dead_letters, findings, reporting, windows
+from rollcall.core import dead_letters, executions, findings, reporting, windows
 from rollcall.services.ports.values import AuditEntry, DeadLetter, Identity, OpenWindow
 
 
@@ -34,6 +34,15 @@ class Reports(Protocol):
 
     async def error_types(self, execution_id: UUID) -> Mapping[str, int]:
         """Count the kept errors of an execution by type."""
+
+    async def example(
+        self, run: executions.Execution, types: frozenset[str] | None
+    ) -> findings.Example | None:
+        """Return type and message of the newest error in the most frequent group of a run.
+
+        Of these types, if any are given. Without errors it is item and error of its newest dead
+        letter.
+        """
 
     async def last_checkpoint(self, identity: Identity) -> reporting.Handed | None:
         """Return what this pod goes on from.

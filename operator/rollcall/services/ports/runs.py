@@ -116,8 +116,8 @@ class Events(Protocol):
 
     async def record(
         self, execution: executions.Execution, events: Sequence[executions.Event]
-    ) -> None:
-        """Add these events; repeating it adds nothing."""
+    ) -> int:
+        """Add these events, and return how many; repeating it adds nothing."""
 
     async def record_all(self, stories: Collection[Story]) -> None:
         """Add the events of many executions."""

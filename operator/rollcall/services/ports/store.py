@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from rollcall.core import incidents, policies, reporting, silences, slots
+from rollcall.services.ports.accounts import Accounts
 from rollcall.services.ports.outbox import Bundles, Losses, Outbox
 from rollcall.services.ports.reports import Audit, DeadLetters, Reports, Windows
 from rollcall.services.ports.runs import (
@@ -201,6 +202,7 @@ class Transaction(Protocol):
     sight: Sight
     neighbours: Neighbours
     reports: Reports
+    accounts: Accounts
     windows: Windows
     dead_letters: DeadLetters
     audit: Audit
@@ -249,5 +251,6 @@ class Store(Protocol):
         """Keep reports that have no losses and no items but results, cheaper than `run` does.
 
         Returns by pod UID what became of results, at least; unknown pods are left out. `reports`
-        builds them for a time that theirs are counted from. Raises what `run` does.
+        builds them for a time that theirs are counted from. Raises what `run` does where nothing is
+        kept; where some are, the others have a failure.
         """

@@ -121,7 +121,7 @@ class Summary:
     row: JobRow
     last: executions.Execution | None  # newest by slot
     active: Sequence[executions.Execution] = ()
-    incidents: Sequence[Incident] = ()  # open, worst first, inhibited ones included
+    incidents: Sequence[Incident] = ()  # open, worst first, behind them those inhibited
     last_heartbeat_at: datetime | None = None  # any pod, ever
     unheard: int = 0  # newest ended runs in a row of which no pod was ever heard
 

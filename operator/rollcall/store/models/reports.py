@@ -13,7 +13,7 @@ from rollcall.store.models import base
 
 
 class Checkpoint(base.Base):
-    """Where a later run can go on; the newest few of each execution and completion index.
+    """Where a later run can go on; the newest few of each pod.
 
     The order is that of (attempt, pod, boot_number, seq), which repeating a report cannot change.
     """
