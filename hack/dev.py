@@ -22,6 +22,7 @@ PORTS = {"postgres": 55432, "ingest": 18080, "health": 18081}
 LOOK_SECONDS = 0.5
 # More than the api takes to end its requests.
 STOP_SECONDS = 15.0
+NOWHERE = "the api needs a cluster: run `make demo` first, or set ROLLCALL_KUBE_CONTEXT"
 
 
 def environment(dsn: str) -> dict[str, str]:
@@ -88,9 +89,13 @@ def serve(env: dict[str, str]) -> None:
     """Run the api, and anew at every change, until interrupted."""
     upgrade(env)
     seen, process = stamps(), rollcall("api", env=env)
+    has_ended = False
     try:
         while True:
             time.sleep(LOOK_SECONDS)
+            if not has_ended and process.poll() is not None:
+                has_ended = True
+                print(f"the api ended with code {process.returncode}: the next change starts it")
             now = stamps()
             news, seen = changed(seen, now), now
             if news:
@@ -98,7 +103,7 @@ def serve(env: dict[str, str]) -> None:
                 stop(process)
                 if any(path.is_relative_to(MIGRATIONS) for path in news):
                     upgrade(env)
-                process = rollcall("api", env=env)
+                process, has_ended = rollcall("api", env=env), False
     finally:
         stop(process)
 
@@ -107,6 +112,9 @@ def main() -> int:
     sys.path.insert(0, str(ROOT / "tests"))
     from support import postgres
 
+    if "ROLLCALL_KUBE_CONTEXT" not in environment(""):
+        print(NOWHERE, file=sys.stderr)
+        return 1
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         with postgres.own_server(port=PORTS["postgres"]) as server:
@@ -114,7 +122,7 @@ def main() -> int:
             print(f"Postgres   {server.tcp_dsn()}")
             print(f"ingest     http://127.0.0.1:{PORTS['ingest']}/ingest/v1/reports")
             print(f"metrics    http://127.0.0.1:{PORTS['health']}/metrics")
-            print(f"Kubernetes {env.get('ROLLCALL_KUBE_CONTEXT', 'none: reports get 503')}")
+            print(f"Kubernetes {env['ROLLCALL_KUBE_CONTEXT']}")
             print("Ctrl-C ends it", flush=True)
             serve(env)
     except KeyboardInterrupt:

@@ -24,6 +24,7 @@ type position struct {
 
 // run is what this job reads of GET /run.
 type run struct {
+	Complete   bool `json:"complete"`
 	Checkpoint *struct {
 		Value position `json:"value"`
 	} `json:"checkpoint"`
@@ -44,6 +45,9 @@ var orders, broken, dieAt = number("ORDERS", 10), number("BROKEN", 4), number("D
 func main() {
 	var told run
 	ask("/run?wait=30s", nil, &told)
+	if os.Getenv("ROLLCALL_URL") != "" && !told.Complete {
+		fmt.Fprintln(os.Stderr, "where the last run stopped may not be known")
+	}
 
 	// Dead letters of earlier runs that somebody asked to be tried again.
 	for _, letter := range told.Requeued {
@@ -66,8 +70,11 @@ func main() {
 		if err := process(at.Order); err != nil {
 			at.Failed++
 			item := fmt.Sprintf("order-%d", at.Order)
-			payload := fields{"order": at.Order}
-			report("/dead-letter", fields{"item": item, "payload": payload, "error": err.Error()})
+			letter := fields{"item": item, "payload": fields{"order": at.Order}, "error": err.Error()}
+			// What is neither done nor kept is not passed over: the next run begins with it.
+			if !report("/dead-letter?wait=5s", letter) {
+				os.Exit(1)
+			}
 		}
 		counters := fields{"failed": at.Failed}
 		report("/progress", fields{"done": at.Order, "total": orders, "stage": "orders", "counters": counters})
@@ -91,21 +98,21 @@ func process(order int) error {
 	return nil
 }
 
-// report never fails the job: without Rollcall, or while it is away, the work goes on.
-func report(path string, content fields) {
+// report says whether it was taken: without Rollcall, or while it is away, the work can go on.
+func report(path string, content fields) bool {
 	body, err := json.Marshal(content)
 	if err != nil {
 		complain(path, err)
-		return
+		return false
 	}
-	ask(path, body, &fields{})
+	return ask(path, body, &fields{})
 }
 
-// ask reads the answer into a value; without a body it is a GET.
-func ask(path string, body []byte, answer any) {
+// ask reads the answer into a value, and says whether there was one; without a body it is a GET.
+func ask(path string, body []byte, answer any) bool {
 	url := os.Getenv("ROLLCALL_URL")
 	if url == "" {
-		return
+		return false
 	}
 	method := http.MethodGet
 	if body != nil {
@@ -114,28 +121,29 @@ func ask(path string, body []byte, answer any) {
 	request, err := http.NewRequest(method, url+path, bytes.NewReader(body))
 	if err != nil {
 		complain(path, err)
-		return
+		return false
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if errors.Is(err, syscall.ECONNREFUSED) && time.Now().Before(patientUntil) {
 		time.Sleep(200 * time.Millisecond)
-		ask(path, body, answer)
-		return
+		return ask(path, body, answer)
 	}
 	if err != nil {
 		complain(path, err)
-		return
+		return false
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode >= 400 {
 		complain(path, err, string(content))
-		return
+		return false
 	}
 	if err := json.Unmarshal(content, answer); err != nil {
 		complain(path, err)
+		return false
 	}
+	return true
 }
 
 func complain(path string, about ...any) {

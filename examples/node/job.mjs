@@ -9,9 +9,9 @@ const dieAt = Number(process.env.DIE_AT ?? 0);
 // The sidecar may listen a moment later than this program starts: until then, refused is not final.
 const patientUntil = Date.now() + 5_000;
 
-// Reporting never fails the job: without Rollcall, or while it is away, the work goes on.
+// What cannot be reported fails nothing: the answer is null then, also without Rollcall.
 async function ask(path, fields) {
-  if (!process.env.ROLLCALL_URL) return {};
+  if (!process.env.ROLLCALL_URL) return null;
   try {
     const answer = await fetch(process.env.ROLLCALL_URL + path, {
       method: fields ? "POST" : "GET",
@@ -28,7 +28,7 @@ async function ask(path, fields) {
     }
     console.error(`not reported: ${path}: ${error}`);
   }
-  return {};
+  return null;
 }
 
 function work(order) {
@@ -36,7 +36,10 @@ function work(order) {
   console.log(`order ${order}`);
 }
 
-const run = await ask("/run?wait=30s");
+const run = (await ask("/run?wait=30s")) ?? {};
+if (process.env.ROLLCALL_URL && !run.complete) {
+  console.error("where the last run stopped may not be known");
+}
 
 // Dead letters of earlier runs that somebody asked to be tried again.
 for (const letter of run.requeued ?? []) {
@@ -57,7 +60,9 @@ while (order < orders) {
     work(order);
   } catch (error) {
     failed += 1;
-    await ask("/dead-letter", { item: `order-${order}`, payload: { order }, error: error.message });
+    const letter = { item: `order-${order}`, payload: { order }, error: error.message };
+    // What is neither done nor kept is not passed over: the next run begins with it.
+    if (!(await ask("/dead-letter?wait=5s", letter))) process.exit(1);
   }
   await ask("/progress", { done: order, total: orders, stage: "orders", counters: { failed } });
   // With ?wait=5s the answer comes when the checkpoint is stored for good.

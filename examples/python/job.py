@@ -32,7 +32,9 @@ def main() -> None:
             process(order)
         except LookupError as error:
             failed += 1
-            rollcall.dead_letter(f"order-{order}", payload={"order": order}, error=str(error))
+            # What is neither done nor kept is not passed over: the next run begins with it.
+            if not rollcall.dead_letter(f"order-{order}", {"order": order}, str(error)):
+                sys.exit(f"order {order} is neither done nor kept")
         rollcall.progress(done=order, total=ORDERS, stage="orders", counters={"failed": failed})
         rollcall.checkpoint({"order": order, "failed": failed})
     rollcall.result(

@@ -34,7 +34,10 @@ _PATIENT_UNTIL = time.monotonic() + 5
 @functools.cache
 def run(wait: str = "30s") -> dict[str, Any]:
     """Return what this run is, as `GET /run` says it; empty without Rollcall."""
-    return _ask(f"/run?wait={wait}", None) or {}
+    told = _ask(f"/run?wait={wait}", None) or {}
+    if "ROLLCALL_URL" in os.environ and not told.get("complete"):
+        print("where the last run stopped may not be known", file=sys.stderr)
+    return told
 
 
 def checkpointed(default: Any = None) -> Any:
@@ -59,9 +62,13 @@ def error(message: str, **fields: Any) -> None:
     _post("/error", {"message": message, **fields})
 
 
-def dead_letter(item: str, payload: Any = None, error: str = "") -> None:
-    """Keep an item that could not be processed; a person can ask a later run to try it again."""
-    _post("/dead-letter", {"item": item, "payload": payload, "error": error})
+def dead_letter(item: str, payload: Any = None, error: str = "", wait: str = "5s") -> bool:
+    """Keep an item that could not be processed; a person can ask a later run to try it again.
+
+    False: it was not taken. Do not pass it over with a checkpoint then.
+    """
+    letter = {"item": item, "payload": payload, "error": error}
+    return _post(f"/dead-letter?wait={wait}", letter) is not None
 
 
 def requeued() -> list[dict[str, Any]]:
@@ -80,7 +87,8 @@ def result(result: str, **fields: Any) -> None:
 
 
 def _post(path: str, fields: dict[str, Any]) -> dict[str, Any] | None:
-    return _ask(path, json.dumps(fields).encode())
+    # As \u escapes, texts would take up to three times the room, and the sidecar takes 80 KiB.
+    return _ask(path, json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _ask(path: str, body: bytes | None) -> dict[str, Any] | None:

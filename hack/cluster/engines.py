@@ -50,10 +50,22 @@ class Engine:
         answer = self.ask("image", "inspect", "--format", "{{.Id}}", reference)
         return answer.strip() if answer else None
 
+    def image_size(self, reference: str) -> str:
+        """Say how much room an image takes, unpacked: `25.8 MB`."""
+        return megabytes(self.ask("image", "inspect", "--format", "{{.Size}}", reference))
+
     def remove_images(self, *references: str) -> None:
         """Remove those of the images that exist; one in use by a container stays."""
         for reference in references:
             self.ask("image", "rm", reference, timeout=120)
+
+
+def megabytes(answer: str | None) -> str:
+    """Write the bytes that an engine names the way people say them."""
+    try:
+        return f"{int(answer or '') / 1e6:.1f} MB"
+    except ValueError:
+        return "of unknown size"
 
 
 def podman(*, pulls: bool = False) -> Engine:

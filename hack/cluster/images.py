@@ -122,6 +122,7 @@ def _build(runner: steps.Runner, engine: engines.Engine, image: Image, base: str
              "--tag", reference, str(REPOSITORY)],
             env={**engine.environment, "DOCKER_BUILDKIT": "1"}, attempts=2,
         )  # fmt: skip
+    runner.say(f"image {image.target} is {engine.image_size(reference)}")
 
 
 def _load(runner: steps.Runner, cluster: kindcluster.Cluster, target: str, reference: str) -> None:

@@ -44,3 +44,12 @@ def test_a_context_that_somebody_names_is_used(
     monkeypatch.setenv("KUBECONFIG", "/my/config")
     env = dev.environment("x")
     assert (env["ROLLCALL_KUBE_CONTEXT"], env["KUBECONFIG"]) == ("mine", "/my/config")
+
+
+def test_without_a_cluster_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ROLLCALL_CACHE", str(tmp_path))
+    monkeypatch.delenv("ROLLCALL_KUBE_CONTEXT", raising=False)
+    assert dev.main() == 1
+    assert "run `make demo` first" in capsys.readouterr().err

@@ -87,3 +87,25 @@ def test_a_node_image_that_was_built_before_needs_no_registry(machine: Machine) 
     machine.install("podman", f"image inspect --format {{{{.Id}}}} {NODE}")
 
     assert chosen() == ("podman", False, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("25816542\n", "25.8 MB"),
+        ("1234567890\n", "1234.6 MB"),
+        ("", "of unknown size"),
+        (None, "of unknown size"),
+    ],
+)
+def test_the_size_of_an_image_is_said_in_megabytes(answer: str | None, said: str) -> None:
+    assert engines.megabytes(answer) == said
+
+
+def test_an_engine_is_asked_how_much_room_an_image_takes(machine: Machine) -> None:
+    script = machine.folder / "podman"
+    script.write_text(
+        '#!/bin/sh\ntest "$*" = "image inspect --format {{.Size}} here:1" && echo 7000000\n'
+    )
+
+    assert engines.Engine(name="podman", pulls=True).image_size("here:1") == "7.0 MB"

@@ -13,19 +13,20 @@ from pathlib import Path
 import pytest
 from typing_extensions import override  # typing has it from 3.12 on
 
-from support import keeping, scriptedapi, sidecars
+from support import keeping, loopback, scriptedapi, sidecars
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
+PYTHON = EXAMPLES / "python"
 LETTER = "019a0000-0000-8000-8000-0000000000aa"
 # The first build of the Go program compiles its standard library, too.
 pytestmark = pytest.mark.timeout(600)
 
 
 def needs(*programs: str) -> None:
-    """Skip a test, aloud, where a program is not installed."""
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program}")
+    """Fail where a program is not installed: an example that nobody runs may be wrong."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.fail(f"there is no {', '.join(missing)}; run: bash hack/examples.sh", pytrace=False)
 
 
 @pytest.fixture(params=["shell", "python", "node", "go"], scope="module")
@@ -60,7 +61,7 @@ def keeper() -> keeping.Keeper:
 @pytest.fixture
 def api_port(keeper: keeping.Keeper) -> Iterator[int]:
     """Serve the api that keeps."""
-    api, port = scriptedapi.Api(), sidecars.free_port()
+    api, port = scriptedapi.Api(), loopback.free_port()
     api.always(keeper.reply)
     with scriptedapi.serving(api, port):
         yield port
@@ -143,10 +144,16 @@ def test_without_rollcall_the_work_is_done_all_the_same(program: list[str]) -> N
 
 
 def test_a_sidecar_that_is_not_there_costs_some_lines_of_log_only(program: list[str]) -> None:
-    done = alone(program, ORDERS="3", ROLLCALL_URL=f"http://127.0.0.1:{sidecars.free_port()}")
+    done = alone(program, ORDERS="3", ROLLCALL_URL=f"http://127.0.0.1:{loopback.free_port()}")
     assert done.returncode == 0
     assert done.stdout.split("\n")[:-1] == ["order 1", "order 2", "order 3"]
     assert "not reported" in done.stderr or "curl" in done.stderr
+
+
+def test_an_order_that_is_neither_done_nor_kept_is_not_passed_over(program: list[str]) -> None:
+    done = alone(program, BROKEN="2", ORDERS="3")
+    assert done.returncode == 1
+    assert done.stdout.split("\n")[:-1] == ["order 1"]
 
 
 def test_answers_that_break_off_cost_some_lines_of_log_only(program: list[str]) -> None:
@@ -155,6 +162,17 @@ def test_answers_that_break_off_cost_some_lines_of_log_only(program: list[str]) 
     assert done.returncode == 0
     assert done.stdout.split("\n")[:-1] == ["order 1", "order 2", "order 3"]
     assert "not reported: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "value", [r"'\xe4' * 30_000", r"'\udc80'"], ids=["60 KB of umlauts", "half a character"]
+)
+def test_python_reports_texts_of_all_languages_within_the_limit(
+    tmp_path: Path, api_port: int, value: str
+) -> None:
+    code = f"import rollcall; print(rollcall.checkpoint({value}))"
+    done = one_pod([sys.executable, "-c", code], tmp_path, api_port, PYTHONPATH=str(PYTHON))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 @contextlib.contextmanager
