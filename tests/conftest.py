@@ -11,7 +11,7 @@ settings.register_profile(
     "usual", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 # What `make check` has time for; `make test` tries the properties of the arithmetic as usual.
-settings.register_profile("quick", settings.get_profile("usual"), max_examples=25)
+settings.register_profile("quick", settings.get_profile("usual"), max_examples=10)
 # For a change of what such a test is about: `pytest --hypothesis-profile thorough tests/unit/core`.
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
 settings.load_profile("usual")

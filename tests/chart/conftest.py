@@ -2,18 +2,16 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
-from support import charts
+from support import cache, charts
 
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> charts.Helm:
     """Find `$HELM`, one on PATH, or the one that `hack/cluster` keeps."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    kept = Path(os.environ.get("ROLLCALL_CACHE") or f"{cache}/rollcall").expanduser() / "bin/helm"
+    kept = cache.root() / "bin/helm"
     program = os.environ.get("HELM") or shutil.which("helm") or (str(kept) if kept.exists() else "")
     if not program:
         pytest.fail("there is no helm; run: python3 hack/cluster tools", pytrace=False)

@@ -10,6 +10,7 @@ import pytest
 
 from rollcall.cluster import client
 from rollcall.core import errors
+from support import cache
 from support import kube as kubes
 from support import ledger as ledgers
 
@@ -29,7 +30,7 @@ CHANNEL = {
     "rateLimit": {"messages": 1000, "per": "1s"},
     "namespaceSelector": {"matchLabels": kubes.MARK},
 }
-ADVICE = "run `make test`, or `python3 hack/deploy.py` for the cluster of ROLLCALL_E2E_CONTEXT"
+ADVICE = "run `make test`, or `python3 hack/deploy.py` for the cluster of E2E_CONTEXT"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kubeconfig() -> Iterator[None]:
     """Use the kubeconfig of the cluster's record, if `hack` made the cluster."""
     with pytest.MonkeyPatch.context() as patch:
-        record = kubes.CACHE / f"cluster-{kubes.CONTEXT.removeprefix('kind-')}.json"
+        record = cache.cluster(kubes.CONTEXT)
         if record.exists():
             patch.setenv("KUBECONFIG", json.loads(record.read_text())["kubeconfig"])
         # The client reads the variable when it is imported.

@@ -3,26 +3,33 @@
 import asyncio
 from collections.abc import Iterable
 
+import pytest
+
 from support import kube as kubes
 
+CHANNELS = "/apis/rollcall.dev/v1alpha1/alertchannels"
 ALIEN = ("kopf", "zalando")
 # By Kubernetes itself, on pods of Jobs and on objects that are being deleted.
 BUILT_IN = {"batch.kubernetes.io/job-tracking", "foregroundDeletion", "orphan"}
 
 
+@pytest.mark.usefixtures("receiver")  # for the channel that all tests share
 async def test_after_a_run_no_object_carries_more_than_our_fields(namespace: kubes.Place) -> None:
     await namespace.apply_job("clean", "sleep 2")
     await namespace.health("clean", "Healthy")
     tracked = await namespace.job("clean")
     cronjob = await namespace.kube.get(namespace.cronjobs("clean"))
+    itself = await namespace.kube.get(f"{kubes.NAMESPACES}/{namespace.name}")
+    channels = [one async for one in namespace.kube.list(CHANNELS)]
     jobs = [one async for one in namespace.kube.list(namespace.group("batch/v1", "jobs"))]
     pods = [one async for one in namespace.kube.list(namespace.core("pods"))]
     assert jobs
     assert pods
-    for thing in (tracked, cronjob, *jobs, *pods):
+    assert channels
+    for thing in (tracked, cronjob, *jobs, *pods, itself, *channels):
         metadata = thing["metadata"]
         assert not _alien(metadata.get("annotations") or {}), metadata
-        assert set(metadata.get("finalizers") or ()) <= BUILT_IN
+        assert set(metadata.get("finalizers") or ()) <= BUILT_IN, metadata
         assert not _alien(thing.get("status") or {}), metadata["name"]
         assert not _alien(entry["manager"] for entry in metadata["managedFields"])
     assert "finalizers" not in tracked["metadata"]

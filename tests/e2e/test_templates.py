@@ -1,10 +1,13 @@
-"""What becomes of the CronJob: refused, taken, without the sidecar, changed by hand."""
+"""What becomes of the CronJob: refused, taken, adopted, without the sidecar, changed by hand."""
 
 import asyncio
 import copy
 
 from support import kube as kubes
+from support import kubectl
+from support import ledger as ledgers
 
+NEVER = "0 0 29 2 *"  # a slot that no test will see
 SOMEBODY = "somebody"  # a field manager that is not ours
 
 
@@ -49,6 +52,72 @@ async def test_a_cronjob_of_the_same_name_is_left_as_it_is(namespace: kubes.Plac
     assert ours["spec"]["schedule"] == kubes.EACH_MINUTE
 
 
+async def test_a_cronjob_that_asks_for_it_is_taken_over_with_its_running_job(
+    namespace: kubes.Place, ledger: ledgers.Ledger
+) -> None:
+    before = await _plain(namespace, "adopted", {"name": "FOREIGN", "value": "1"})
+    running = await _started(namespace, "before")
+    await namespace.apply_job("adopted", schedule=NEVER)
+    await namespace.condition("adopted", "Ready", "Reconciled")
+    after = await namespace.kube.get(namespace.cronjobs("adopted"))
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    owners = [one["uid"] for one in after["metadata"]["ownerReferences"]]
+    assert owners == [(await namespace.job("adopted"))["metadata"]["uid"]]
+    assert _variables(before) == {"FOREIGN"}
+    assert "FOREIGN" not in _variables(after)
+    assert (await _event(namespace, "adopted", "Adopted"))["type"] == "Normal"
+
+    await _started(namespace, "after")
+    run = await ledger.ended(namespace, "adopted", 60)
+    assert (run.trigger, run.status, run.job_name) == ("manual", "succeeded", "after")
+    assert len(await ledger.rows(namespace)) == 1  # what ran before has no mark of ours
+    still = await namespace.kube.get(namespace.group("batch/v1", "jobs", "before"))
+    assert still["metadata"]["uid"] == running["metadata"]["uid"]
+    assert still["metadata"]["ownerReferences"][0]["uid"] == before["metadata"]["uid"]
+    assert still["status"]["active"] == 1
+
+
+async def _plain(place: kubes.Place, name: str, variable: kubes.Object) -> kubes.Object:
+    """Make a CronJob of somebody's that has one variable and asks to be taken over."""
+    template = kubes.job_template(place.image, kubes.HANG)
+    template["spec"]["template"]["spec"]["containers"][0]["env"] = [variable]
+    body = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "annotations": {"rollcall.dev/adopt": name}},
+        "spec": {"schedule": NEVER, "jobTemplate": template},
+    }
+    return await place.kube.create(place.cronjobs(), body, fieldManager=SOMEBODY)
+
+
+async def _started(place: kubes.Place, job: str) -> kubes.Object:
+    """Start a Job of the CronJob `adopted` by hand, and wait for its pod."""
+    await kubectl.run("-n", place.name, "create", "job", job, "--from=cronjob/adopted")
+    path = place.group("batch/v1", "jobs", job)
+    return await kubes.eventually(
+        lambda: place.kube.get(path),
+        30,
+        what=f"a pod of {job}",
+        good=lambda one: {"active", "succeeded"} & one.get("status", {}).keys(),
+    )
+
+
+def _variables(cronjob: kubes.Object) -> set[str]:
+    pod = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return {one["name"] for one in pod["containers"][0].get("env", ())}
+
+
+async def _event(place: kubes.Place, name: str, reason: str) -> kubes.Object:
+    """Wait for an Event about a TrackedCronJob."""
+    about = f"involvedObject.kind=TrackedCronJob,involvedObject.name={name},reason={reason}"
+
+    async def look() -> list[kubes.Object]:
+        events = place.kube.list(place.core("events"), fieldSelector=about)
+        return [one async for one in events]
+
+    return (await kubes.eventually(look, 10, what=f"the Event {reason} of {name}"))[0]
+
+
 async def test_where_a_limit_refuses_the_sidecar_only_the_job_runs_without_it(
     namespace: kubes.Place,
 ) -> None:
@@ -89,6 +158,8 @@ async def test_a_schedule_changed_by_hand_is_put_back(namespace: kubes.Place) ->
         what="the schedule as before",
         good=lambda cronjob: cronjob["spec"]["schedule"] == "0 3 * * *",
     )
+    told = await _event(namespace, "drifting", "Reverted")
+    assert told["message"] == f"the CronJob was changed by {SOMEBODY}; edit this instead"
 
 
 async def test_a_suspension_by_hand_stays_while_the_spec_is_silent_about_it(

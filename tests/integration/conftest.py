@@ -3,14 +3,54 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from rollcall.store import engine, upgrade
 from support import builders, clocks, engines, postgres
 from support import databases as pools
+
+# Most of what tests on Postgres take is taken by these: stories of many jobs, of hours, of frozen
+# servers, of upgrades, of partitions, and programs as processes.
+SLOW = (
+    "migrations/test_rolling.py",
+    "migrations/test_upgrade.py",
+    "notify/test_alertmanager.py",
+    "notify/test_delivery.py",
+    "notify/test_demo_receiver.py",
+    "processes",
+    "services/test_digests.py",
+    "services/test_flapping.py",
+    "services/test_replay.py",
+    "services/test_resuming.py",
+    "services/test_series.py",
+    "services/test_wide.py",
+    "services/test_writer_poison.py",
+    "store/test_faults.py",
+    "store/test_partitions.py",
+    "store/test_retention.py",
+    "store/test_retention_reports.py",
+    "store/test_rollups.py",
+    "timelines",
+)
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves to `make test`."""
+    slow = [HERE / name for name in SLOW]
+    for item in items:
+        if any(item.path == path or path in item.path.parents for path in slow):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Run on the loop of the api process, which needs an eighth less of the processor."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support import receiver
+from support import loopback, receiver
 
 PATIENCE = 20.0  # seconds
 CONFIG = """
@@ -36,7 +36,7 @@ class Alertmanager:
     def __init__(self, folder: Path, told: receiver.Receiver) -> None:
         self._folder = folder
         self._told = told
-        self._port = receiver.free_port()
+        self._port = loopback.free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 

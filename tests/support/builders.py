@@ -158,6 +158,7 @@ def step(
     recovered: bool = False,
     now: datetime = SLOT_AT,
     kind: policies.Kind = policies.Kind.FAILING,
+    inhibited_by: policies.Kind | None = None,
     **changes: object,
 ) -> incidents.Step:
     """Decide a step the real way: opening without `incident`, resolving with `recovered`."""
@@ -165,7 +166,7 @@ def step(
         incident,
         None if recovered else found or finding(kind, **changes),
         cronjob_id=(of or job()).id,
-        inhibited_by=None,
+        inhibited_by=inhibited_by,
         alerts=alerts(),
         recovered=recovered,
         now=now,

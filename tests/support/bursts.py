@@ -9,7 +9,7 @@ from rollcall.core import incidents, pacing
 from rollcall.core.policies import Severity
 from rollcall.services import deliver, dispatch, ports
 from rollcall.store import engine
-from support import builders, clocks, payloads
+from support import builders, clocks, herds, payloads
 
 TEAM = "team"
 OK = ports.Delivery(delivered=True)
@@ -40,6 +40,7 @@ class Storm:
     others: Sequence[str] = ()  # channels that are told of the same
     suppressed: list[str] = field(default_factory=list)
     open: dict[str, incidents.Incident] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)  # jobs that are registered
 
     def __post_init__(self) -> None:
         channels = (self.channel, *self.others)
@@ -76,10 +77,11 @@ class Storm:
         self, *names: str, severity: Severity = Severity.WARNING, reason: str = "Error"
     ) -> None:
         """Open an incident of each job, or change the one that is open."""
+        jobs = {name: builders.job(name) for name in names}
         async with self.store.transaction() as unit:
-            for name in names:
-                job = builders.job(name)
-                await unit.registry.register(job)
+            await herds.register(unit, [jobs[name] for name in names if name not in self.known])
+            self.known.update(names)
+            for name, job in jobs.items():
                 known = self.open.get(name)
                 step = builders.step(
                     job, incident=known, now=self.clock.now, severity=severity, reason=reason

@@ -109,7 +109,9 @@ class FakeKube(client.KubeClient):
         self.calls.append(("PATCH", path))
         self.bodies.append(body)
         self._maybe_fail("PATCH", path)
-        return copy.deepcopy(self._existing(path))
+        current = self._existing(path)
+        self._check_identity(current, body)
+        return copy.deepcopy(current)
 
     @override
     async def apply(self, path: str, body: Object, *, manager: str, **query: str) -> Object:
@@ -168,9 +170,11 @@ class FakeKube(client.KubeClient):
         return self.objects[path]
 
     def _check_identity(self, current: Object, body: Object) -> None:
-        uid = body.get("metadata", {}).get("uid")
-        if uid and uid != current["metadata"]["uid"]:
+        wanted, metadata = body.get("metadata", {}), current["metadata"]
+        if wanted.get("uid", metadata["uid"]) != metadata["uid"]:
             raise errors.Conflict("another object of this name")
+        if wanted.get("resourceVersion", (now := metadata["resourceVersion"])) != now:
+            raise errors.Conflict("the object has been modified")
 
     def _suspended_by_others(self, current: Object, manager: str) -> bool:
         return current["spec"].get("suspend") is True and any(

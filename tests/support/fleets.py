@@ -7,7 +7,7 @@ from typing import Any
 from rollcall.core import incidents, policies
 from rollcall.core.executions import Attempt, JobObservation
 from rollcall.services import observe, ports, sight, sweep, wide, wide_looks
-from support import builders
+from support import builders, herds
 from support.stories import HOURLY, SECOND, Story
 
 
@@ -67,13 +67,14 @@ class Fleet:
         values = {name: getattr(HOURLY, name) for name in HOURLY.__slots__} | rhythm
         applied = builders.applied(builders.revision(**values))
         first = len(self.jobs)
+        new = [
+            builders.job(f"job-{number:04}", created_at=HOURLY.effective_from)
+            for number in range(first, first + count)
+        ]
+        self.jobs += new
         self.story.clock.set(HOURLY.effective_from)
         async with self.story.store.transaction() as unit:
-            for number in range(first, first + count):
-                job = builders.job(f"job-{number:04}", created_at=HOURLY.effective_from)
-                self.jobs.append(job)
-                await unit.registry.register(job)
-                await unit.registry.applied(job.id, applied)
+            await herds.register(unit, new, applied)
             await unit.sight.mark(builders.CLUSTER, None)
 
     async def see(self, jobs: Sequence[JobObservation], pods: Sequence[Attempt] = ()) -> None:

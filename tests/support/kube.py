@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from rollcall.cluster import client
@@ -18,8 +17,7 @@ Object = dict[str, Any]
 Found = TypeVar("Found")
 
 SYSTEM = "rollcall-system"
-CONTEXT = os.environ.get("ROLLCALL_E2E_CONTEXT", "kind-rollcall-test")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rollcall"
+CONTEXT = os.environ.get("E2E_CONTEXT", "kind-rollcall-test")
 NAMESPACES = "/api/v1/namespaces"
 EACH_MINUTE = "* * * * *"
 MARK = {"rollcall.dev/e2e": "true"}  # namespaces whose alerts go to the receiver of the tests

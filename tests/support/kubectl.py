@@ -6,12 +6,13 @@ import os
 import subprocess
 from typing import Any
 
+from support import cache
 from support import kube as kubes
 
 
 def record() -> dict[str, Any]:
     """Return how to reach the cluster and its node; empty for a cluster that is not of `hack`."""
-    path = kubes.CACHE / f"cluster-{kubes.CONTEXT.removeprefix('kind-')}.json"
+    path = cache.cluster(kubes.CONTEXT)
     if not path.exists():
         return {}
     found: dict[str, Any] = json.loads(path.read_text())

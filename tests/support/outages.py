@@ -72,10 +72,17 @@ class System:
 
     async def pods(self, component: str, *, going: bool = False) -> list[str]:
         """Return the names of a component's pods, those that are going only on demand."""
-        selector = f"app.kubernetes.io/component={component}"
-        pods = self.place.kube.list(self.place.core("pods"), labelSelector=selector)
-        metadata = [pod["metadata"] async for pod in pods]
+        metadata = [pod["metadata"] for pod in await self._pods(component)]
         return [one["name"] for one in metadata if going or "deletionTimestamp" not in one]
+
+    async def at_work(self, component: str) -> list[str]:
+        """Return the names of a component's pods that are ready and not going."""
+        return [
+            pod["metadata"]["name"]
+            for pod in await self._pods(component)
+            if kubes.condition(pod, "Ready").get("status") == "True"
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
 
     async def kill(self, pod: str) -> None:
         """End a pod without a chance to say good-bye."""
@@ -125,6 +132,11 @@ class System:
         finally:
             await self._scale(path, replicas)
             await self.ready(within=300)
+
+    async def _pods(self, component: str) -> list[kubes.Object]:
+        selector = f"app.kubernetes.io/component={component}"
+        pods = self.place.kube.list(self.place.core("pods"), labelSelector=selector)
+        return [pod async for pod in pods]
 
     async def _scale(self, path: str, replicas: int) -> None:
         await self.place.kube.merge(path, {"spec": {"replicas": replicas}}, manager="e2e")

@@ -25,6 +25,8 @@ import psycopg
 
 SUPERUSER = "postgres"
 START_TIMEOUT = 60.0
+_IN_MEMORY = Path("/dev") / "shm"  # Linux; elsewhere there is none
+_ROOM = 4 << 30  # several times what a whole run takes
 # No test cuts the power, so nothing waits for a disk.
 _SETTINGS = {
     "fsync": "off",
@@ -134,7 +136,8 @@ def own_server(
     data: Path | None = None,
 ) -> Iterator[Server]:
     """Run a server for this caller alone, on a copy of `data` if that is given."""
-    with _directory() as directory:
+    waits_for_disks = (settings or {}).get("fsync") == "on"
+    with _directory(None if waits_for_disks else _memory()) as directory:
         server = Server(directory=directory, port=port, settings=settings or {})
         server.create(like=data)
         try:
@@ -220,10 +223,21 @@ def _announce(running: Path, server: Server) -> None:
     written.rename(running)
 
 
+def _memory() -> Path | None:
+    """Return a file system in memory that has room for us: to make files there costs less.
+
+    Measured with the tests of store and services: 129 instead of 155 seconds of the processor.
+    """
+    with contextlib.suppress(OSError):
+        if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free >= _ROOM:
+            return _IN_MEMORY
+    return None
+
+
 @contextlib.contextmanager
-def _directory() -> Iterator[Path]:
+def _directory(parent: Path | None) -> Iterator[Path]:
     # Not under pytest's own folder: that one is closed to the user whom Postgres runs as.
-    directory = Path(tempfile.mkdtemp(prefix="rollcall-postgres-"))
+    directory = Path(tempfile.mkdtemp(prefix="rollcall-postgres-", dir=parent))
     try:
         if os.geteuid() == 0:
             shutil.chown(directory, _account().pw_name)

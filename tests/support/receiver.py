@@ -5,7 +5,6 @@ nobody has told it anything.
 """
 
 import contextlib
-import socket
 import ssl
 import threading
 import time
@@ -123,12 +122,6 @@ def running(port: int = 0, tls: tuple[Path, Path] | None = None) -> Iterator[Rec
         server.shutdown()
         server.server_close()
         thread.join(PATIENCE)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class _Server(ThreadingHTTPServer):

@@ -31,6 +31,7 @@ class Said:
     most_bytes: int  # that were not acknowledged
     lost: Mapping[str, int]  # by kind, as the sidecar told; without zeros
     delivered: bool  # whether the sidecar had delivered all when the program ended
+    ended_at: float  # seconds since 1970, by the pod's clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ class Reporter:
         self.most_bytes = 0  # that the sidecar kept
         self.lost: dict[str, int] = {}
         self.delivered = False
+        self.ended_at = 0.0  # seconds since 1970
 
     def end(self, _signal: int, _frame: FrameType | None) -> None:
         """Take the present step for the last one."""
@@ -67,6 +68,7 @@ class Reporter:
         result = {"result": self._options["result"], "message": f"{self.steps} steps"}
         self._item("result", result, self._wait)
         self._deliver()
+        self.ended_at = time.time()
 
     def said(self) -> dict[str, Any]:
         """Return everything that was noted."""

@@ -1,7 +1,8 @@
 """Sidecars' side of the ingest API: reports, and stand-ins for what the api asks."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,12 @@ import httpx
 import sqlalchemy as sa
 from typing_extensions import override  # typing has it from 3.12 on
 
-from rollcall.api import asgi
+from rollcall.api import app as application
 from rollcall.cluster import client as kube
-from rollcall.services import reporters
+from rollcall.services import ingest, reporters
+from rollcall.serving import messages
 from rollcall.store import engine
+from support import builders, serving
 
 PATH = "/ingest/v1/reports"
 
@@ -28,9 +31,9 @@ def report(**changes: object) -> dict[str, Any]:
     } | changes
 
 
-def client(app: asgi.Application) -> httpx.AsyncClient:
+def client(app: messages.Application) -> httpx.AsyncClient:
     """Talk to the application in this process."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api")
+    return httpx.AsyncClient(transport=serving.Transport(app), base_url="http://api", timeout=30)
 
 
 async def send(
@@ -57,6 +60,9 @@ class Reviewer:
     def __init__(self, **callers: reporters.Caller) -> None:
         self.callers = callers
         self.fault: Exception | None = None
+
+    def known(self, token: str) -> reporters.Caller | None:
+        return None if self.fault else self.callers.get(token)
 
     async def review(self, token: str) -> reporters.Caller | None:
         if self.fault:
@@ -102,6 +108,7 @@ class ReviewServer(kube.KubeClient):
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
         within: float = kube.TIMEOUT,
+        is_safe: bool = False,
     ) -> kube.Object:
         if (method, path) != ("POST", "/apis/authentication.k8s.io/v1/tokenreviews") or not body:
             raise AssertionError(f"{method} {path} is no review")
@@ -133,3 +140,17 @@ async def beats(store: engine.Database, pod_uid: str = "pod-1") -> tuple[datetim
         )
         row = found.one()
         return row.last_heartbeat_at, row.heartbeats
+
+
+@contextlib.asynccontextmanager
+async def api(store: engine.Database) -> AsyncIterator[httpx.AsyncClient]:
+    """Talk to an api that knows the token `good`, as that of `pod-1`."""
+    use_case = ingest.Ingest(
+        store=store,
+        reviewer=Reviewer(good=caller("pod-1")),
+        lookup=Lookup(),
+        cluster=builders.CLUSTER,
+    )
+    async with client(application.IngestApp(use_case)) as talking:
+        yield talking
+    await use_case.close()

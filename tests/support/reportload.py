@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from rollcall.core import names
@@ -89,6 +90,21 @@ async def said(place: kubes.Place, name: str, within: float) -> list[reportaudit
 def read(printed: kubes.Object) -> reportaudit.Said:
     """Read what a program printed."""
     return reportaudit.Said(**{**printed, "slowest": tuple(printed["slowest"])})
+
+
+async def overtime(place: kubes.Place, name: str, said: Sequence[reportaudit.Said]) -> list[float]:
+    """Return for each program how many seconds after its last line its container ended.
+
+    Kubernetes cuts the end to a whole second, so that up to a second is missing in each.
+    """
+    ends = {pod["metadata"]["uid"]: _ended_at(pod) for pod in await _pods(place, name)}
+    return [ends[one.pod_uid] - one.ended_at for one in said]
+
+
+def _ended_at(pod: kubes.Object) -> float:
+    statuses = pod["status"]["containerStatuses"]
+    (ended,) = [one["state"]["terminated"] for one in statuses if one["name"] == "main"]
+    return datetime.fromisoformat(ended["finishedAt"]).timestamp()
 
 
 async def stored(ledger: ledgers.Ledger, place: kubes.Place, name: str) -> reportaudit.Stored:

@@ -13,6 +13,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Protocol
 
+from support import loopback
+
 FOLDER = Path(__file__).parents[2] / "sidecar"
 PATIENCE = 20.0  # seconds that anything may take on a slow machine
 READING = 15.0  # seconds that the sidecar may read one request there; its own limit is five
@@ -136,7 +138,7 @@ class Start(Protocol):
 
 def command() -> list[str]:
     """Start it as the image does."""
-    return [sys.executable, "-I", "-S", str(FOLDER)]
+    return [sys.executable, "-I", "-S", str(FOLDER / "__main__.py")]
 
 
 @contextlib.contextmanager
@@ -148,7 +150,7 @@ def running(
     ready: bool = True,
 ) -> Iterator[Sidecar]:
     """Run a sidecar with these settings, on a free port unless they name one."""
-    port = free_port()
+    port = loopback.free_port()
     termination_log = folder / f"termination-log-{port}"
     environ = {"ROLLCALL_PORT": str(port), "ROLLCALL_TERMINATION_LOG": str(termination_log)}
     environ |= {f"ROLLCALL_{name.upper()}": value for name, value in settings.items()}
@@ -175,9 +177,3 @@ def _wait_ready(sidecar: Sidecar) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])

@@ -30,6 +30,7 @@ def said(**changes: Any) -> reportaudit.Said:  # noqa: ANN401 - of each field
         "most_bytes": 0,
         "lost": {},
         "delivered": True,
+        "ended_at": 0.0,
     }
     return reportaudit.Said(**(values | changes))
 
