@@ -4,24 +4,25 @@ It believes what a token of `bench.pods` says, and takes as long as reading that
 time is the cluster's, and nobody counts it. `python -m bench.apiserver PORT FOLDER`
 """
 
+import asyncio
 import contextlib
 import ssl
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
+import uvloop
+from typing_extensions import override  # typing has it from 3.12 on
 
 from bench import ROOT, pods, processes
 from rollcall.core import names
+from rollcall.serving import limits, messages, server
 
 HOST = "127.0.0.1"
-
-Message = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +57,16 @@ def _certify(folder: Path) -> None:
     subprocess.run([*command, "-out", str(folder / "ca.crt")], check=True, capture_output=True)
 
 
-async def serve(
-    scope: Message,
-    receive: Callable[[], Awaitable[Message]],
-    send: Callable[[Message], Awaitable[None]],
-) -> None:
-    """Answer one request."""
-    body, more = b"", True
-    while more:
-        part = await receive()
-        body, more = body + part.get("body", b""), part.get("more_body", False)
-    is_review = scope["path"].endswith("/tokenreviews")
-    answer = msgspec.json.encode(_review(msgspec.json.decode(body)) if is_review else {})
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
-    status = 201 if is_review else 200
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+class Reviews(messages.Application):
+    """Believes what stands in a token."""
+
+    @override
+    def answer(self, exchange: messages.Exchange) -> None:
+        """Answer one request."""
+        is_review = exchange.path.endswith("/tokenreviews")
+        answer = _review(msgspec.json.decode(exchange.body)) if is_review else {}
+        body, status = msgspec.json.encode(answer), 201 if is_review else 200
+        exchange.answer(messages.Response(body=body, status=status))
 
 
 def _review(asked: dict[str, Any]) -> dict[str, Any]:
@@ -86,10 +81,15 @@ def _review(asked: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Serve until terminated."""
     account = Path(sys.argv[2])
-    uvicorn.run(
-        serve, port=int(sys.argv[1]), log_level="warning", access_log=False, lifespan="off",
-        interface="asgi3", ssl_certfile=account / "ca.crt", ssl_keyfile=account / "tls.key",
-    )  # fmt: skip
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(account / "ca.crt", account / "tls.key")
+    uvloop.run(_serve(int(sys.argv[1]), tls))
+
+
+async def _serve(port: int, tls: ssl.SSLContext) -> None:
+    serving = server.Server(Reviews(), limits.Limits(largest_body=64 * 1024, idle=60))
+    await serving.listen(port, host=HOST, tls=tls)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""The sidecar in its real container: until it listens, what it holds, until it has ended.
+"""The sidecar in its real container: until it listens and answers, what it holds, how it ends.
 
 Ten pods, one after the other, of a TrackedCronJob in a cluster with the chart. The containers'
-processes are this machine's own, so they are watched from outside, and nothing is added to them. A
-start counts from the moment in which the container's program is executed; a stop from the signal.
+processes are this machine's own, so they are watched from outside, and nothing is added to them but
+one request. A start counts from the moment in which the container's program is executed; a stop
+from the signal.
 """
 
+import ctypes
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -27,7 +31,8 @@ SETTLE_SECONDS = 3.0  # until its first reports are through
 PATIENCE_SECONDS = 120.0
 _CRONJOB = ("get", "cronjob", NAME, "-n", NAMESPACE, "-o", "name")
 _PROGRAM = b"/opt/rollcall-sidecar"
-_PORT = f":{7655:04X} "
+_PORT = 7655
+_CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 _LISTENS = " 0A "  # as /proc/net/tcp writes it
 
 
@@ -39,9 +44,10 @@ def run() -> list[dict[str, Any]]:
         _await(lambda: cluster.kubectl(*_CRONJOB, "--ignore-not-found") != "")
         rounds = [_once(cluster, number) for number in range(ROUNDS)]
         load = machine.load()
-    ready, memory, ended = zip(*rounds, strict=True)
+    listens, answers, memory, ended = zip(*rounds, strict=True)
     measured = [
-        _amount("until it listens, ms", ready, "100"),
+        _amount("until it listens, ms", listens, "100"),
+        _amount("until it has answered, ms", answers, "100"),
         _amount("most memory, MB", memory, "20"),
         _amount("until it has ended, ms", ended, "1,000"),
     ]
@@ -53,19 +59,20 @@ def _amount(what: str, values: Sequence[float], budget: str) -> report.Amount:
     return report.Amount(what=what, median=median(values), most=max(values), budget=budget)
 
 
-def _once(cluster: deploy.Target, number: int) -> tuple[float, float, float]:
-    """Run one pod; return milliseconds until ready, megabytes, milliseconds until ended."""
+def _once(cluster: deploy.Target, number: int) -> tuple[float, float, float, float]:
+    """Run one pod; return milliseconds until two moments, megabytes, milliseconds until ended."""
     known = set(_processes())
     name = f"{NAME}-{number}"
     cluster.kubectl("create", "job", name, f"--from=cronjob/{NAME}", "-n", NAMESPACE)
     pid, began = _await_start(known)
-    ready = _await(lambda: _listens(pid)) - began
+    listens = _await(lambda: _listens(pid)) - began
+    answers = _await_answer(pid) - began
     time.sleep(SETTLE_SECONDS)
     memory, told = machine.peak_mib(pid) * 1.048576, time.monotonic()
     os.kill(pid, signal.SIGTERM)  # as the kubelet does at the end; here it is started anew
     ended = _await(lambda: not _is_sidecar(pid)) - told
     cluster.kubectl("delete", "job", name, "-n", NAMESPACE, "--cascade=foreground")
-    return ready * 1000, memory, ended * 1000
+    return listens * 1000, answers * 1000, memory, ended * 1000
 
 
 def _await_start(known: set[int]) -> tuple[int, float]:
@@ -97,7 +104,25 @@ def _is_sidecar(pid: int) -> bool:
 
 def _listens(pid: int) -> bool:
     lines = _read(pid, "net/tcp").decode().splitlines()
-    return any(_PORT in line and _LISTENS in line for line in lines)
+    return any(f":{_PORT:04X} " in line and _LISTENS in line for line in lines)
+
+
+def _await_answer(pid: int) -> float:
+    """Return when one request was answered."""
+    with ThreadPoolExecutor(1) as one_thread:
+        return one_thread.submit(_ask, pid).result()
+
+
+def _ask(pid: int) -> float:
+    """Ask from within the pod's network, which this thread then never leaves."""
+    with Path(f"/proc/{pid}/ns/net").open("rb") as network:
+        if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "cannot enter the pod's network")
+    with socket.create_connection(("127.0.0.1", _PORT), PATIENCE_SECONDS) as stream:
+        stream.sendall(b"GET /healthz HTTP/1.1\r\nHost: sidecar\r\n\r\n")
+        if not stream.recv(1):
+            raise ConnectionError("closed without an answer")
+    return time.monotonic()
 
 
 def _read(pid: int, name: str) -> bytes:
