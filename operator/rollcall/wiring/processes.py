@@ -16,7 +16,7 @@ from rollcall.wiring import lifecycle
 async def operator(settings: config.Settings) -> None:
     """Run `rollcall operator` until a signal comes."""
     # Only here: the api process has no use for kopf and the reconcilers, and saves 12 MB.
-    from rollcall.wiring import replica
+    from rollcall.wiring import parts, replica
 
     metrics = names.Metrics()
     async with (
@@ -26,10 +26,11 @@ async def operator(settings: config.Settings) -> None:
         ) as kube,
     ):
         store = _database(settings, role="operator")
-        process = replica.Replica(settings, kube, store, metrics)
+        made_of = parts.Parts(settings, kube, store, metrics)
+        process = replica.Replica(made_of)
         health = server.HealthServer(
             port=settings.health_port,
-            registry=process.metrics.registry,
+            registry=metrics.registry,
             live=process.live,
             ready=process.ready,
             before_metrics=process.gauges,
@@ -42,7 +43,7 @@ async def operator(settings: config.Settings) -> None:
             watching.cancel()
             await asyncio.wait([watching])
             await health.close()
-            await process.http.close()
+            await made_of.http.close()
             await store.close()
 
 
