@@ -7,18 +7,16 @@ sides as much as some twenty heartbeats.
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-import psycopg
 
 from rollcall.core import reporting
-from rollcall.store import columns, connections, heard
+from rollcall.store import columns, connections, heard, lines
 
 # The planner takes a batch for a hundred pods, whatever its size, and would then read all pods
 # twice to write a few: half as costly by its figures, four times as costly on the clock.
 BY_KEY = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin"), "off")
+_UTF8 = {"client_encoding": "UTF8"}  # what is sent, whatever the database keeps its texts in
 _SET = (
-    "SELECT set_config(name, value, false) FROM json_each_text(CAST(%s AS json)) AS s(name, value)"
+    b"SELECT set_config(name, value, false) FROM json_each_text(CAST($1 AS json)) AS s(name, value)"
 )
 
 
@@ -30,8 +28,8 @@ class Beats:
 
     def __init__(self, connect: connections.Connect, *, settings: Mapping[str, str]) -> None:
         self._connect = connect
-        self._settings = columns.dumps({**settings, **BY_KEY})
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._settings = columns.dumps({**settings, **BY_KEY, **_UTF8}).encode()
+        self._line: lines.Line | None = None
         self._connected_at = 0.0
 
     async def keep(
@@ -46,30 +44,31 @@ class Beats:
 
         `now` is what the reports' times are counted back from, on whatever clock.
         """
-        statement, parameters = heard.plain(reports, now)
+        statement, told = heard.plain(reports, now)
         try:
-            connection = await self._open()
-            found = await connection.execute(statement, parameters)
+            line = await self._open()
+            rows = await line.run(statement, told)
         except BaseException:
             await self.close()
             raise
-        if not found.description:
-            return {}
-        return {uid: reporting.Kept(is_news=bool(counts)) for uid, counts in await found.fetchall()}
+        return dict(_kept(*row) for row in rows)
 
     async def close(self) -> None:
         """Hang up."""
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.close()
+        line, self._line = self._line, None
+        if line:
+            await line.close()
 
-    async def _open(self) -> psycopg.AsyncConnection[Any]:
+    async def _open(self) -> lines.Line:
         age = time.monotonic() - self._connected_at
-        if self._connection and age > connections.POOL_RECYCLE:
+        if self._line and age > connections.POOL_RECYCLE:
             await self.close()
-        if self._connection is None:
-            self._connection = await self._connect()
-            await self._connection.set_autocommit(True)
-            await self._connection.execute(_SET, (self._settings,))
+        if self._line is None:
+            self._line = lines.Line(await self._connect())
+            await self._line.run(_SET, self._settings)
             self._connected_at = time.monotonic()
-        return self._connection
+        return self._line
+
+
+def _kept(pod_uid: bytes | None, counts: bytes | None) -> tuple[str, reporting.Kept]:
+    return (pod_uid or b"").decode(), reporting.Kept(is_news=counts == b"t")

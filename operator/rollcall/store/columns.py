@@ -25,16 +25,16 @@ class CleanText(TypeDecorator[str]):
         return None if value is None else texts.clean(value)
 
 
-def dumps_read(document: object) -> str:
+def dumps_read(document: object) -> bytes:
     """Write JSON of what came as JSON, so that there are no NaN and infinities to be refused.
 
     It takes a tenth of the time of `dumps`.
     """
     try:
-        written = msgspec.json.encode(document).decode()
+        written = msgspec.json.encode(document)
     except (UnicodeEncodeError, OverflowError):
-        return dumps(document)
-    return dumps(document) if "\\u0000" in written else written
+        return dumps(document).encode()
+    return dumps(document).encode() if b"\\u0000" in written else written
 
 
 def dumps(document: object) -> str:

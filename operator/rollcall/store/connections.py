@@ -70,17 +70,36 @@ class Target:
         return {**_PARAMETERS, "application_name": self.application_name, **written, **given}
 
 
-Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection that hangs up when an answer takes too long.
+
+    A frozen server keeps its sockets open and the kernel acknowledges for it, so neither keepalives
+    nor tcp_user_timeout nor the server's own statement_timeout would end the wait.
+    """
+
+    answer_within = CONNECT_TIMEOUT  # seconds
+
+    @override
+    async def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(self.answer_within, _hang_up, self.pgconn.socket)
+        try:
+            return await super().wait(gen, *args, **options)
+        finally:
+            alarm.cancel()
+
+
+Connect = Callable[[], Awaitable[Connection]]
 
 
 def connector(target: Target) -> Connect:
     """Return what opens a connection. Raises errors.InvalidSpec for a bad DSN."""
     parameters = target.parameters()
 
-    async def connect() -> psycopg.AsyncConnection[Any]:
+    async def connect() -> Connection:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                connection = await _Connection.connect(**parameters)
+                connection = await Connection.connect(**parameters)
         except TimeoutError as error:
             raise psycopg.OperationalError("could not connect in time") from error
         except psycopg.ProgrammingError as error:  # a value that only connecting looks at
@@ -114,27 +133,6 @@ def _leave_read_only_server(context: ExceptionContext) -> None:
     """After a failover every pooled connection is to the old primary: treat them as lost."""
     if getattr(context.original_exception, "sqlstate", None) == failures.READ_ONLY:
         context.is_disconnect = True
-
-
-class _Connection(psycopg.AsyncConnection[Any]):
-    """A connection that hangs up when an answer takes too long.
-
-    A frozen server keeps its sockets open and the kernel acknowledges for it, so neither keepalives
-    nor tcp_user_timeout nor the server's own statement_timeout would end the wait.
-    """
-
-    answer_within: float | None = None
-
-    @override
-    async def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
-        if self.answer_within is None:
-            return await super().wait(gen, *args, **options)
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(self.answer_within, _hang_up, self.pgconn.socket)
-        try:
-            return await super().wait(gen, *args, **options)
-        finally:
-            alarm.cancel()
 
 
 def _hang_up(descriptor: int) -> None:

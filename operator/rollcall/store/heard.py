@@ -190,8 +190,8 @@ def _reading() -> str:
 
 
 def _plain(text: str) -> bytes:
-    """Return it for the driver alone, with the database's own now."""
-    return text.replace(":now", "NULL").replace(":told", "%(told)s").encode()
+    """Return it for libpq, with the database's own now."""
+    return text.replace(":now", "NULL").replace(":told", "$1").encode()
 
 
 _HEARD = sa.text(_statement())
@@ -229,17 +229,17 @@ async def keep_and_read(
     return rows.mappings().all()
 
 
-def plain(reports: Sequence[reporting.Report], now: datetime) -> tuple[bytes, dict[str, str]]:
-    """Return statement and parameters for reports without other items than results.
+def plain(reports: Sequence[reporting.Report], now: datetime) -> tuple[bytes, bytes]:
+    """Return statement and parameter for reports without other items than results.
 
-    It is for the driver alone, and for a transaction that finds rows by their keys. Where there
+    It is for libpq, and for a transaction that finds rows by their keys. Where there
     are results or stages it returns of each pod that was written whether its result counts: not
     written are pods that are unknown, and those that enter a stage.
     """
     progress = any(report.progress for report in reports)
     stages = any(map(names_stage, reports))
     results = any(report.items for report in reports)
-    return _PLAIN[progress, results, stages], told_rows.parameters_read(reports, now)
+    return _PLAIN[progress, results, stages], told_rows.read(reports, now)
 
 
 def names_stage(report: reporting.Report) -> bool:

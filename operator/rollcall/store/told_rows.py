@@ -14,10 +14,10 @@ def parameters(reports: Iterable[reporting.Report], now: datetime) -> dict[str, 
     return {"told": columns.dumps(rows)}
 
 
-def parameters_read(reports: Sequence[reporting.Report], now: datetime) -> dict[str, str]:
-    """Return the same for reports that came as JSON, with their results."""
+def read(reports: Sequence[reporting.Report], now: datetime) -> bytes:
+    """Return the rows alone, of reports that came as JSON, with their results."""
     rows = sorted((_row(report, now) | _result(report) for report in reports), key=_pod_uid)
-    return {"told": columns.dumps_read(rows)}
+    return columns.dumps_read(rows)
 
 
 def _result(report: reporting.Report) -> dict[str, Any]:

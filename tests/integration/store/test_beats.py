@@ -5,7 +5,6 @@ import itertools
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -125,11 +124,13 @@ async def test_a_batch_is_found_by_its_keys_and_in_their_order(
 ) -> None:
     await said.prepare(store, "pod-1", run=RUN, job=builders.job())
     reports = [said.report("pod-1", *items, progress=progress)]
-    statement, parameters = heard.plain(reports, builders.SLOT_AT)
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+    statement, rows = heard.plain(reports, builders.SLOT_AT)
+    async with await psycopg.AsyncConnection.connect(
+        dsn, cursor_factory=psycopg.AsyncRawCursor
+    ) as connection:
         for name in beats.BY_KEY:
             await connection.execute(f"SET {name} TO off".encode())
-        plan = await connection.execute(b"EXPLAIN " + statement, parameters)
+        plan = await connection.execute(b"EXPLAIN " + statement, [rows.decode()])
         text = str(await plan.fetchall())
     assert "Seq Scan" not in text
     assert text.count("Index Scan") == 1 + len(items)
@@ -181,7 +182,7 @@ async def test_a_moved_name_is_followed_after_a_while(
     )
     opened = []
 
-    async def counted() -> psycopg.AsyncConnection[Any]:
+    async def counted() -> connections.Connection:
         opened.append(await connect())
         return opened[-1]
 
