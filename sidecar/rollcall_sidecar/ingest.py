@@ -46,6 +46,7 @@ class Outcome(NamedTuple):
     status: int = 0  # of the answer; 0 if there was none
     execution: dict[str, Any] | None = None
     run: dict[str, Any] | None = None
+    expected_end: dict[str, Any] | None = None  # empty: told that nobody can say
     items: Settled | None = None  # None: there were none, or the api is older than items
 
     def text(self) -> str:
@@ -103,8 +104,17 @@ def judge(answer: Answer, *, sequence: int, now: datetime) -> Outcome:
         status=answer.status,
         execution=execution if known else None,
         run=told if isinstance(told, dict) else None,
+        expected_end=_expected_end(content),
         items=_settled(content.get("items")),
     )
+
+
+def _expected_end(content: dict[str, Any]) -> dict[str, Any] | None:
+    """Read when the run may end: empty where nobody can say, None where the api says nothing."""
+    if "expectedEnd" not in content:
+        return None
+    end = content["expectedEnd"]
+    return end if isinstance(end, dict) else {}
 
 
 def _settled(items: object) -> Settled | None:

@@ -160,7 +160,7 @@ class Beats:
             "sentAt": run.rfc3339(datetime.now(UTC)),
             "startedAt": run.rfc3339(self._started_at),
             "heartbeat": {"uptimeSeconds": int(time.monotonic() - self._started)},
-            **({"want": ["run"]} if self._known.wants else {}),
+            **({"want": wanted} if (wanted := self._known.wanted) else {}),
         }
 
     def _settle(self, outcome: ingest.Outcome, batch: buffer.Batch) -> bool:

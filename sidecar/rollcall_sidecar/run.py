@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 from datetime import UTC, datetime
 
 from rollcall_sidecar.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from rollcall_sidecar import ingest, settings
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 # What `GET /run` hands on as the api said it.
 TOLD = ("idempotencyKey", "date", "deadline", "window", "windowHeldBy")
 MOST_HANDLED = 100  # the api hands a run no more dead letters
+# Seconds for which what the api said of the run's end is not asked for again.
+END_HOLDS = 60.0
 
 
 def rfc3339(at: datetime) -> str:
@@ -27,12 +31,18 @@ def rfc3339(at: datetime) -> str:
 class Run:
     """The latest state, safe to use from several threads."""
 
-    def __init__(self, configured: settings.Settings) -> None:
+    def __init__(
+        self, configured: settings.Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.can_be_asked = False  # by programs, on the loopback API
+        self._clock = clock
         self._settings = configured
         self._changed = threading.Condition()
         self._execution: dict[str, Any] | None = None
         self._told: dict[str, Any] | None = None  # `run` of the newest answer that had one
+        self._expected_end: dict[str, Any] | None = None
+        self._end_told_at = float("-inf")
+        self._end_is_wanted = True  # with what the run is about, and then when a program asks
         self._passed: dict[str, Any] | None = None  # the newest checkpoint of this very pod
         self._handled: collections.deque[str] = collections.deque(maxlen=MOST_HANDLED)
         self._sent = 0
@@ -59,6 +69,9 @@ class Run:
                 self._execution = outcome.execution
             if outcome.run is not None:
                 self._told = outcome.run
+            if outcome.expected_end is not None:
+                self._expected_end = outcome.expected_end or None
+                self._end_told_at, self._end_is_wanted = self._clock(), False
             self._changed.notify_all()
 
     def passed(self, value: object, at: str) -> None:
@@ -81,20 +94,29 @@ class Run:
         with self._changed:
             return self.can_be_asked and not self._complete()
 
+    @property
+    def wanted(self) -> list[str]:
+        """What the next report asks the api for."""
+        with self._changed:
+            run = ["run"] if self.wants else []
+            return [*run, "expectedEnd"] if self.can_be_asked and self._end_is_wanted else run
+
     def wait(self, seconds: float) -> bool:
         """Wait until everything is known, at most so long; say whether it is."""
         with self._changed:
             return self._changed.wait_for(self._complete, seconds)
 
     def view(self) -> dict[str, Any]:
-        """Show everything, as `GET /run` answers it."""
+        """Show everything, as `GET /run` answers it; what can change is asked for anew."""
         with self._changed:
+            self._end_is_wanted |= self._clock() - self._end_told_at >= END_HOLDS
             at = self._last_acknowledged_at
             told = self._told or {}
             return {
                 "complete": self._complete(),
                 "executionId": (self._execution or {}).get("id"),
                 **{name: told.get(name) for name in TOLD},
+                "expectedEnd": self._expected_end,
                 "checkpoint": self._checkpoint(),
                 "requeued": self._requeued(),
                 "namespace": self._settings.namespace,

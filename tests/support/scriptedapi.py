@@ -39,6 +39,9 @@ RUN: dict[str, Any] = {
 }
 
 
+EXPECTED_END: dict[str, Any] = {"at": "2026-07-11T02:20:00Z", "runs": 20}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One request as the api saw it."""
@@ -107,6 +110,8 @@ def acknowledgement(report: Report, **more: object) -> dict[str, Any]:
     }
     if report.items:
         body["items"] = {"through": report.items[-1]["seq"], "refused": []}
+    if "expectedEnd" in report.body.get("want", []):
+        body["expectedEnd"] = EXPECTED_END
     if "run" in report.body.get("want", []):
         body["run"] = RUN
     return body | more

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from rollcall.api import reports
-from rollcall.core import executions, reporting
+from rollcall.core import executions, expectations, reporting
 from rollcall.core.windows import Stretch
 from rollcall.services import ingest, ports
 
@@ -87,6 +87,13 @@ class Run(msgspec.Struct, rename="camel"):
     complete: bool
 
 
+class ExpectedEnd(msgspec.Struct):
+    """When the run may end; `runs` is 0 where its own progress says so, else of how many others."""
+
+    at: datetime
+    runs: int
+
+
 class Acknowledgement(msgspec.Struct, rename="camel", omit_defaults=True):
     """The report is stored."""
 
@@ -95,6 +102,7 @@ class Acknowledgement(msgspec.Struct, rename="camel", omit_defaults=True):
     execution: Execution
     items: Items | None = None
     run: Run | None = None
+    expected_end: ExpectedEnd | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()
@@ -108,7 +116,8 @@ def write(request: reports.Request, answer: ingest.Answer) -> bytes:
             acknowledged=request.seq,
             execution=_execution(answer.identity),
             items=_items(request, answer) if request.settles else None,
-            run=_run(answer.run) if answer.run else None,
+            run=_run(answer.telling.run) if answer.telling.run else None,
+            expected_end=_expected(answer.telling.expected_end),
         )
     )
 
@@ -147,6 +156,14 @@ def _run(run: reporting.Run) -> Run:
         ],
         complete=run.is_complete,
     )
+
+
+def _expected(
+    end: expectations.Expected | msgspec.UnsetType | None,
+) -> ExpectedEnd | msgspec.UnsetType | None:
+    if isinstance(end, expectations.Expected):
+        return ExpectedEnd(at=end.at, runs=end.runs)
+    return end
 
 
 def _window(stretch: Stretch) -> Window:

@@ -104,7 +104,7 @@ class IngestApp(messages.Application):
 
     def _take(self, pending: _Pending, token: str, request: reports.Request) -> None:
         """Keep a report with others; who is not known, or asks for more, has to wait for itself."""
-        identity = None if request.wants_run else self._ingest.known(token)
+        identity = None if request.wants else self._ingest.known(token)
         if identity is None:
             work = self._report(pending, token, request)
             pending.task = asyncio.create_task(work, name="ingest-report")
@@ -128,7 +128,7 @@ class IngestApp(messages.Application):
 
     async def _report(self, pending: _Pending, token: str, request: reports.Request) -> None:
         with pending:
-            answer = await self._ingest.report(token, request.told, wants_run=request.wants_run)
+            answer = await self._ingest.report(token, request.told, request.wants)
             self._acknowledge(pending, answers.write(request, answer))
 
     def _acknowledge(self, pending: _Pending, written: bytes) -> None:

@@ -6,7 +6,7 @@ Fields that we do not know are ignored: a sidecar may be newer than the api.
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from itertools import pairwise
 from typing import Annotated
@@ -73,7 +73,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     told: Told
     refused: Sequence[reporting.Refusal] = ()
     settles: int = 0  # the highest seq of its items, refused ones included; 0 without any
-    wants_run: bool
+    wants: Collection[reporting.Want] = ()
 
 
 _envelopes = msgspec.json.Decoder(Envelope)
@@ -137,10 +137,10 @@ def _request(report: Report, size: int) -> Request:
     """Check what the types do not say; raises items.Misfit for the progress alone."""
     if report.boot is not None and not _BOOT.fullmatch(report.boot):
         raise _unprocessable("boot: it is 8 to 32 hexadecimal digits in lower case")
-    wants_run = "run" in report.want
+    wants = [want for want in reporting.Want if want in report.want] if report.want else ()
     if not (report.items or report.progress or report.lost):  # most reports, each 15 s of a pod
         told = Told(boot=report.boot, is_final=report.final, size=size)
-        return Request(seq=report.seq, told=told, wants_run=wants_run)
+        return Request(seq=report.seq, told=told, wants=wants)
     if report.boot is None:
         raise _unprocessable("boot: it is needed with progress, items and lost")
     numbers = [items.seq_of(raw) for raw in report.items]
@@ -156,7 +156,7 @@ def _request(report: Report, size: int) -> Request:
         size=size,
     )
     settles = numbers[-1] if numbers else 0
-    return Request(seq=report.seq, told=told, refused=refused, settles=settles, wants_run=wants_run)
+    return Request(seq=report.seq, told=told, refused=refused, settles=settles, wants=wants)
 
 
 def _sorted_out(

@@ -228,6 +228,13 @@ class Holder:
     job_name: str
 
 
+class Want(StrEnum):
+    """What a sidecar asks for with a report."""
+
+    RUN = "run"
+    EXPECTED_END = "expectedEnd"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a run is told of itself. `is_complete` False: asking again later can tell more."""

@@ -14,7 +14,7 @@ from rollcall.core import (
     stages,
     windows,
 )
-from rollcall.services import ports
+from rollcall.services import outlook, ports
 
 LAST_ERRORS = 3
 LARGEST_SHOWN = 200  # bytes of a checkpoint's value: a larger one is told by its size
@@ -50,7 +50,7 @@ async def read(
     told = progress.of(pods, heard, unit.now)
     return Account(
         progress=told,
-        expected=await _expected(unit, run, told),
+        expected=await outlook.of(unit, run, told),
         stages=stages.of(events, pods, run.ended_at),
         window=await _window(unit, run),
         checkpoint=await unit.accounts.checkpoint(run, LARGEST_SHOWN),
@@ -65,14 +65,6 @@ async def read(
         ),
         has_taken_leave=all(one.final_at for one in heard if one.last_heartbeat_at),
     )
-
-
-async def _expected(
-    unit: ports.Transaction, run: executions.Execution, told: progress.Progress | None
-) -> expectations.Expected | None:
-    is_asked = run.status is executions.Status.RUNNING and not (told and told.ends_at)
-    before = await unit.accounts.durations_before(run, expectations.RUNS) if is_asked else ()
-    return expectations.end(run, told, before)
 
 
 async def _window(unit: ports.Transaction, run: executions.Execution) -> ports.GivenWindow | None:

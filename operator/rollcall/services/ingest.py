@@ -8,12 +8,12 @@ Invariants:
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from rollcall.core import errors, reporting
-from rollcall.services import batches, limits, news, ports, reporters, runs
+from rollcall.core import errors, expectations, reporting
+from rollcall.services import batches, limits, news, outlook, ports, reporters, runs
 from rollcall.services.told import Hear, Told, Waiter
 
 logger = logging.getLogger(__name__)
@@ -29,12 +29,22 @@ def _ignore(*_: object) -> None:
     pass
 
 
+class Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is told because its sidecar asked; UNSET is what it did not ask for."""
+
+    run: reporting.Run | msgspec.UnsetType = msgspec.UNSET
+    expected_end: expectations.Expected | msgspec.UnsetType | None = msgspec.UNSET
+
+
+NOTHING = Telling()
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report led to; `run` is None if it was not asked for."""
+    """What a report led to."""
 
     identity: ports.Identity
     refused: Sequence[reporting.Refusal] = ()
-    run: reporting.Run | None = None
+    telling: Telling = NOTHING
 
 
 class Ingest:
@@ -57,7 +67,7 @@ class Ingest:
     ) -> None:
         self.on_outcome = on_outcome
         self._store = store
-        self._telling: set[asyncio.Task[reporting.Run | None]] = set()
+        self._telling: set[asyncio.Task[Telling]] = set()
         self._news = news.News(store)
         self._batcher = batches.Batcher(store, on_batch=on_batch, on_news=self._news.tell)
         self._limiter = limits.Limiter(rate=REPORTS_PER_SECOND, burst=BURST, size=MOST_PODS)
@@ -81,7 +91,9 @@ class Ingest:
             self._batcher.note(identity, told.boot)
             raise
 
-    async def report(self, token: str, told: Told, *, wants_run: bool = False) -> Answer:
+    async def report(
+        self, token: str, told: Told, wants: Collection[reporting.Want] = ()
+    ) -> Answer:
         """Take a report of somebody; return after COMMIT what became of it.
 
         Raises reporters.Unauthenticated, reporters.Forbidden, limits.TooMany, errors.Unavailable,
@@ -91,7 +103,7 @@ class Ingest:
         waiter = Waiter()
         self.submit(identity, told, waiter.hear)
         kept = await waiter.kept
-        return answer(identity, told, kept, run=await self._run(identity) if wants_run else None)
+        return answer(identity, told, kept, await self._tell(identity, wants) if wants else NOTHING)
 
     async def close(self) -> None:
         """Finish what is under way; call it after the last request has been answered."""
@@ -100,24 +112,28 @@ class Ingest:
         await self._news.close()
         await asyncio.gather(*self._telling)
 
-    async def _run(self, identity: ports.Identity) -> reporting.Run | None:
-        """Tell the run of itself; None if that takes too long, for the sidecar asks again.
+    async def _tell(self, identity: ports.Identity, wants: Collection[reporting.Want]) -> Telling:
+        """Tell the run of itself; nothing if that takes too long, for the sidecar asks again.
 
         Its report is acknowledged all the same. What is begun ends, also when nobody waits for it
         any more: a statement that is cut off would cost the connection.
         """
-        telling = asyncio.create_task(self._tell(identity), name="ingest-run")
+        telling = asyncio.create_task(self._told(identity, wants), name="ingest-run")
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
         try:
             async with asyncio.timeout(TELL_WITHIN):
                 return await asyncio.shield(telling)
         except TimeoutError:
-            return None
+            return NOTHING
 
-    async def _tell(self, identity: ports.Identity) -> reporting.Run | None:
-        async def told(unit: ports.Transaction) -> reporting.Run:
-            return await runs.told(unit, identity)
+    async def _told(self, identity: ports.Identity, wants: Collection[reporting.Want]) -> Telling:
+        async def told(unit: ports.Transaction) -> Telling:
+            unset, run, end = msgspec.UNSET, reporting.Want.RUN, reporting.Want.EXPECTED_END
+            return Telling(
+                run=await runs.told(unit, identity) if run in wants else unset,
+                expected_end=await outlook.of_pod(unit, identity) if end in wants else unset,
+            )
 
         try:
             return await self._store.run(told)
@@ -125,15 +141,15 @@ class Ingest:
             logger.warning("run not told", extra={"error": str(error)})
         except Exception:
             logger.exception("run not told", extra={"execution": str(identity.execution_id)})
-        return None
+        return NOTHING
 
 
 def answer(
-    identity: ports.Identity, told: Told, kept: reporting.Kept, run: reporting.Run | None = None
+    identity: ports.Identity, told: Told, kept: reporting.Kept, telling: Telling = NOTHING
 ) -> Answer:
     """Put together what a report led to."""
     refused = _own(told, kept) if kept.refused else ()
-    return Answer(identity=identity, refused=refused, run=run)
+    return Answer(identity=identity, refused=refused, telling=telling)
 
 
 def _own(told: Told, kept: reporting.Kept) -> Sequence[reporting.Refusal]:

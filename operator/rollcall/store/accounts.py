@@ -1,4 +1,4 @@
-"""What is read for people of one run: its window, newest checkpoint and errors, its forerunners."""
+"""What is read of one run to be shown: its window, newest checkpoint, errors, forerunners."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions, windows
 from rollcall.services import ports
-from rollcall.store import error_pages, history, models
+from rollcall.store import error_pages, history, models, run_rows
 
 _checkpoints = models.table(models.Checkpoint)
 _pods = models.table(models.Attempt)
@@ -22,6 +22,7 @@ _SLOT = sa.bindparam("slot_at", type_=sa.DateTime(timezone=True))
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
 
 # Built once: building a statement costs more than running it.
+_RUN = sa.select(_runs).where(_runs.c.slot_at == _SLOT, _runs.c.id == _EXECUTION)
 _WINDOW = (
     sa.select(_windows)
     .where(_windows.c.cronjob_id == _JOB, _windows.c.execution_id == _EXECUTION)
@@ -73,6 +74,12 @@ class Accounts:
     """`ports.Accounts` on one connection."""
 
     connection: AsyncConnection
+
+    async def run(self, identity: ports.Identity) -> executions.Execution | None:
+        """Return the run of a pod as the ledger has it."""
+        key = {"slot_at": identity.slot_at, "execution_id": identity.execution_id}
+        row = (await self.connection.execute(_RUN, key)).one_or_none()
+        return run_rows.execution_of(row) if row else None
 
     async def window(self, run: executions.Execution) -> ports.GivenWindow | None:
         """Return the window that it was given last."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,7 @@ class Told(ingest.Ingest):
 
     @override
     async def report(
-        self, token: str, told: told.Told, *, wants_run: bool = False
+        self, token: str, told: told.Told, wants: Collection[values.Want] = ()
     ) -> ingest.Answer:
         self.tokens.append(token)
         if isinstance(self.answer, Exception):
@@ -293,7 +294,7 @@ class Never(Told):
 
     @override
     async def report(
-        self, token: str, told: told.Told, *, wants_run: bool = False
+        self, token: str, told: told.Told, wants: Collection[values.Want] = ()
     ) -> ingest.Answer:
         try:
             await asyncio.sleep(60)
@@ -331,10 +332,10 @@ class Asked(Told):
 
     @override
     async def report(
-        self, token: str, told: told.Told, *, wants_run: bool = False
+        self, token: str, told: told.Told, wants: Collection[values.Want] = ()
     ) -> ingest.Answer:
         self.ways.append("with a task")
-        return await super().report(token, told, wants_run=wants_run)
+        return await super().report(token, told, wants)
 
 
 async def test_only_who_asks_for_more_waits_for_itself() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from typing_extensions import override  # typing has it from 3.12 on
 
 from rollcall.api import app, reports
+from rollcall.core import expectations
 from rollcall.core import reporting as values
 from rollcall.core.windows import Stretch
 from rollcall.services import ingest
@@ -27,13 +29,13 @@ SAID_AT = datetime(2026, 3, 2, 12, 0, 10, tzinfo=UTC)
 
 
 class Keeper(ingest.Ingest):
-    """Keeps what it is told; answers with `refused` and `run`."""
+    """Keeps what it is told; answers with `refused` and `telling`."""
 
     def __init__(self) -> None:
         self.told: list[Told] = []
-        self.wanted: list[bool] = []
+        self.wanted: list[Collection[values.Want]] = []
         self.refused: list[values.Refusal] = []
-        self.run: values.Run | None = None
+        self.telling = ingest.NOTHING
         self.on_outcome = str
 
     @override
@@ -41,12 +43,13 @@ class Keeper(ingest.Ingest):
         del token
 
     @override
-    async def report(self, token: str, told: Told, *, wants_run: bool = False) -> ingest.Answer:
+    async def report(
+        self, token: str, told: Told, wants: Collection[values.Want] = ()
+    ) -> ingest.Answer:
         self.told.append(told)
-        self.wanted.append(wants_run)
-        return ingest.Answer(
-            identity=said.identity(builders.execution()), refused=self.refused, run=self.run
-        )
+        self.wanted.append(wants)
+        identity = said.identity(builders.execution())
+        return ingest.Answer(identity=identity, refused=self.refused, telling=self.telling)
 
 
 async def send(keeper: Keeper, content: bytes) -> httpx.Response:
@@ -331,18 +334,47 @@ async def test_what_the_store_refuses_is_told_with_the_others_in_order() -> None
 
 
 @pytest.mark.parametrize(
-    ("want", "wanted"), [(None, False), ([], False), (["run"], True), (["mood", "run"], True)]
+    ("want", "wanted"),
+    [
+        (None, []),
+        ([], []),
+        (["run"], [values.Want.RUN]),
+        (["mood", "expectedEnd", "run"], [values.Want.RUN, values.Want.EXPECTED_END]),
+    ],
 )
-async def test_the_run_is_told_to_who_asks(want: list[str] | None, wanted: bool) -> None:
+async def test_the_run_is_told_what_it_asks_for(
+    want: list[str] | None, wanted: list[values.Want]
+) -> None:
     keeper = Keeper()
     response = await post(keeper, **({} if want is None else {"want": want}))
-    assert keeper.wanted == [wanted]
-    assert "run" not in response.json()
+    assert list(keeper.wanted[0]) == wanted
+    assert not {"run", "expectedEnd"} & set(response.json())
+
+
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [
+        (None, None),
+        (
+            expectations.Expected(at=datetime(2026, 3, 2, 13, tzinfo=UTC), runs=20),
+            {"at": "2026-03-02T13:00:00Z", "runs": 20},
+        ),
+    ],
+    ids=["nobody knows", "by the runs before"],
+)
+async def test_the_expected_end_is_told(
+    expected: expectations.Expected | None, told: dict[str, Any] | None
+) -> None:
+    keeper = Keeper()
+    keeper.telling = ingest.Telling(expected_end=expected)
+    answer = (await post(keeper, want=["expectedEnd"])).json()
+    assert answer["expectedEnd"] == told
+    assert "run" not in answer
 
 
 async def test_the_run_is_told_whole() -> None:
     keeper = Keeper()
-    keeper.run = values.Run(
+    run = values.Run(
         idempotency_key="key",
         date=date(2026, 3, 2),
         deadline=datetime(2026, 3, 3, tzinfo=UTC),
@@ -356,6 +388,7 @@ async def test_the_run_is_told_whole() -> None:
         ),
         requeued=[values.Requeued(id=LETTER, item="i", payload=None, error="e", at=SAID_AT)],
     )
+    keeper.telling = ingest.Telling(run=run)
     response = await post(keeper, want=["run"])
     assert response.json()["run"] == {
         "idempotencyKey": "key",
@@ -377,22 +410,23 @@ async def test_the_run_is_told_whole() -> None:
 
 async def test_a_run_whose_window_another_has_is_told_so() -> None:
     keeper = Keeper()
-    keeper.run = values.Run(
+    run = values.Run(
         idempotency_key="key",
         date=date(2026, 3, 2),
         deadline=None,
         window_held_by=values.Holder(execution_id=RUN_ID, job_name="report-1"),
         is_complete=False,
     )
-    run = (await post(keeper, want=["run"])).json()["run"]
-    assert run["windowHeldBy"] == {"execution": str(RUN_ID), "jobName": "report-1"}
-    assert (run["window"], run["checkpoint"], run["complete"]) == (None, None, False)
+    keeper.telling = ingest.Telling(run=run)
+    told = (await post(keeper, want=["run"])).json()["run"]
+    assert told["windowHeldBy"] == {"execution": str(RUN_ID), "jobName": "report-1"}
+    assert (told["window"], told["checkpoint"], told["complete"]) == (None, None, False)
 
 
 async def test_the_largest_answer_has_at_most_256_kib() -> None:
     keeper = Keeper()
     largest = "\x01" * (values.LARGEST_VALUE // 6)  # each is six characters in JSON
-    keeper.run = values.Run(
+    run = values.Run(
         idempotency_key="key",
         date=date(2026, 3, 2),
         deadline=None,
@@ -404,9 +438,12 @@ async def test_the_largest_answer_has_at_most_256_kib() -> None:
             for _ in range(values.MOST_REQUEUED)
         ],
     )
+    end = expectations.Expected(at=SAID_AT, runs=20)
+    keeper.telling = ingest.Telling(run=run, expected_end=end)
     items = [error(seq=seq, type="x" * 201) for seq in range(1, 201)]
-    response = await post(keeper, *items, want=["run"])
+    response = await post(keeper, *items, want=["run", "expectedEnd"])
     assert response.status_code == 200
+    assert {"run", "expectedEnd"} <= response.json().keys()
     assert len(response.content) <= 256 * 1024
 
 

@@ -1,9 +1,11 @@
 """The word of the dead-man switch and the canary, over HTTP."""
 
+from collections.abc import Collection
+
 import pytest
 
 from rollcall.api import app
-from rollcall.core import errors
+from rollcall.core import errors, reporting
 from rollcall.notify import pings
 from rollcall.services import ingest, reporters, told
 from support import loopback, receiver, serving
@@ -24,9 +26,9 @@ class Api(ingest.Ingest):
         del token
 
     async def report(
-        self, token: str, told: told.Told, *, wants_run: bool = False
+        self, token: str, told: told.Told, wants: Collection[reporting.Want] = ()
     ) -> ingest.Answer:
-        del told, wants_run
+        del told, wants
         self.tokens.append(token)
         raise self.error
 

@@ -94,8 +94,8 @@ async def test_what_is_kept_is_acknowledged_also_when_the_run_cannot_be_told(
     level: str,
 ) -> None:
     store.faults = [None, fault]
-    answer = await use_case.report("good", Told(), wants_run=True)
-    assert (answer.identity.pod_uid, answer.run, store.beats) == ("pod-1", None, 1)
+    answer = await use_case.report("good", Told(), list(reporting.Want))
+    assert (answer.identity.pod_uid, answer.telling, store.beats) == ("pod-1", ingest.NOTHING, 1)
     assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
         (level, "run not told")
     ]

@@ -36,6 +36,21 @@ def test_an_acknowledgement_may_settle_items_and_tell_what_the_run_is_about() ->
 
 
 @pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        pytest.param({}, None, id="nothing"),
+        pytest.param({"expectedEnd": None}, {}, id="that nobody knows"),
+        pytest.param({"expectedEnd": {"at": "then"}}, {"at": "then"}, id="it"),
+        pytest.param({"expectedEnd": "soon"}, {}, id="what makes no sense"),
+    ],
+)
+def test_an_acknowledgement_may_tell_when_the_run_may_end(
+    told: dict[str, object], read: object
+) -> None:
+    assert judge(200, acknowledgement(**told)).expected_end == read
+
+
+@pytest.mark.parametrize(
     ("items", "settled"),
     [
         pytest.param(None, None, id="nothing"),

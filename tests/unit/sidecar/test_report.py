@@ -55,7 +55,8 @@ class FakeApi:
             return MALFORMED
         return OLDER._replace(
             items=ingest.Settled(numbers[-1], []) if numbers else None,
-            run={"complete": True} if "want" in body else None,
+            run={"complete": True} if "run" in body.get("want", []) else None,
+            expected_end={} if "expectedEnd" in body.get("want", []) else None,
         )
 
 
@@ -114,7 +115,7 @@ def test_what_the_run_is_about_is_asked_until_it_is_complete(
     pod = Pod(configured, api)
     for _ in range(6):
         pod.beat()
-    asked = [["run"]] * 4 + [None] * 2
+    asked = [*[["run", "expectedEnd"]] * 4, ["expectedEnd"], None]
     assert [body.get("want") for body in api.bodies] == asked
 
 

@@ -1,4 +1,4 @@
-"""What people are shown of one run: what its program reported, and what it was given."""
+"""What is shown of one run: what its program reported, what it was given, when it may end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from rollcall.core import executions, reporting, windows
+from rollcall.services.ports.values import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,10 @@ class KeptCheckpoint:
 
 
 class Accounts(Protocol):
-    """What is read for people alone, of one run."""
+    """What is read of one run to be shown; nothing is decided by it, and nothing is locked."""
+
+    async def run(self, identity: Identity) -> executions.Execution | None:
+        """Return the run of a pod as the ledger has it."""
 
     async def window(self, run: executions.Execution) -> GivenWindow | None:
         """Return the window that it was given last."""
