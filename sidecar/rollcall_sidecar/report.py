@@ -149,6 +149,8 @@ class Beats:
             if self._stopping.is_set() and not marks:
                 return ingest.Outcome(reason="the pod is ending")
             sequence = self._known.sending()
+        if not marks and (asking := self._known.asking()):
+            marks = {"want": asking}
         content = assemble(self._state(sequence) | marks, batch)
         return self._post(self._settings.ingest, content, sequence, token, seconds)
 
@@ -160,7 +162,6 @@ class Beats:
             "sentAt": run.rfc3339(datetime.now(UTC)),
             "startedAt": run.rfc3339(self._started_at),
             "heartbeat": {"uptimeSeconds": int(time.monotonic() - self._started)},
-            **({"want": wanted} if (wanted := self._known.wanted) else {}),
         }
 
     def _settle(self, outcome: ingest.Outcome, batch: buffer.Batch) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What `GET /run` hands on as the api said it.
 TOLD = ("idempotencyKey", "date", "deadline", "window", "windowHeldBy")
 MOST_HANDLED = 100  # the api hands a run no more dead letters
-# Seconds for which what the api said of the run's end is not asked for again.
+# Seconds after which the api is asked anew when the run may end, told or not.
 END_HOLDS = 60.0
 
 
@@ -41,8 +41,9 @@ class Run:
         self._execution: dict[str, Any] | None = None
         self._told: dict[str, Any] | None = None  # `run` of the newest answer that had one
         self._expected_end: dict[str, Any] | None = None
-        self._end_told_at = float("-inf")
-        self._end_is_wanted = True  # with what the run is about, and then when a program asks
+        self._end_asked_at = float("-inf")
+        self._end_is_wanted = False  # a program has asked for it
+        self._end_is_asked = False  # by the report that is under way
         self._passed: dict[str, Any] | None = None  # the newest checkpoint of this very pod
         self._handled: collections.deque[str] = collections.deque(maxlen=MOST_HANDLED)
         self._sent = 0
@@ -71,7 +72,8 @@ class Run:
                 self._told = outcome.run
             if outcome.expected_end is not None:
                 self._expected_end = outcome.expected_end or None
-                self._end_told_at, self._end_is_wanted = self._clock(), False
+            if self._end_is_asked:
+                self._end_asked_at, self._end_is_wanted = self._clock(), False
             self._changed.notify_all()
 
     def passed(self, value: object, at: str) -> None:
@@ -94,12 +96,11 @@ class Run:
         with self._changed:
             return self.can_be_asked and not self._complete()
 
-    @property
-    def wanted(self) -> list[str]:
-        """What the next report asks the api for."""
+    def asking(self) -> list[str]:
+        """Return what the report that goes out now asks the api for."""
         with self._changed:
-            run = ["run"] if self.wants else []
-            return [*run, "expectedEnd"] if self.can_be_asked and self._end_is_wanted else run
+            self._end_is_asked = self._end_is_wanted and self._complete()
+            return ["run"] if self.wants else ["expectedEnd"] if self._end_is_asked else []
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything is known, at most so long; say whether it is."""
@@ -109,7 +110,7 @@ class Run:
     def view(self) -> dict[str, Any]:
         """Show everything, as `GET /run` answers it; what can change is asked for anew."""
         with self._changed:
-            self._end_is_wanted |= self._clock() - self._end_told_at >= END_HOLDS
+            self._end_is_wanted |= self._clock() - self._end_asked_at >= END_HOLDS
             at = self._last_acknowledged_at
             told = self._told or {}
             return {

@@ -128,20 +128,20 @@ class Ingest:
             return NOTHING
 
     async def _told(self, identity: ports.Identity, wants: Collection[reporting.Want]) -> Telling:
-        async def told(unit: ports.Transaction) -> Telling:
-            unset, run, end = msgspec.UNSET, reporting.Want.RUN, reporting.Want.EXPECTED_END
-            return Telling(
-                run=await runs.told(unit, identity) if run in wants else unset,
-                expected_end=await outlook.of_pod(unit, identity) if end in wants else unset,
-            )
-
+        """Tell each in a transaction of its own: that of the run holds locks."""
+        told = NOTHING
         try:
-            return await self._store.run(told)
+            if reporting.Want.RUN in wants:
+                run = await self._store.run(lambda unit: runs.told(unit, identity))
+                told = Telling(run=run)
+            if reporting.Want.EXPECTED_END in wants:
+                end = await self._store.run(lambda unit: outlook.of_pod(unit, identity))
+                told = msgspec.structs.replace(told, expected_end=end)
         except errors.Unavailable as error:
             logger.warning("run not told", extra={"error": str(error)})
         except Exception:
             logger.exception("run not told", extra={"execution": str(identity.execution_id)})
-        return NOTHING
+        return told
 
 
 def answer(

@@ -15,13 +15,22 @@ async def of(
     return expectations.end(run, told, before)
 
 
+# A report waits for it, and each pod of the run may ask.
+MOST_PODS = 100
+
+
 async def of_pod(unit: ports.Transaction, identity: ports.Identity) -> expectations.Expected | None:
-    """Say when the run of this pod is expected to end, which runs whatever the ledger says yet."""
+    """Say when the run of this pod is expected to end, which runs whatever the ledger says yet.
+
+    Of a run with more than MOST_PODS pods the progress is not looked at.
+    """
     run = await unit.accounts.run(identity)
     if run is None:
         return None
-    pods = (await unit.attempts.observe({run: ()}))[run.id]
-    if run.status is executions.Status.PENDING:
-        began = min((pod.created_at for pod in pods), default=None)
+    if run.status is not executions.Status.RUNNING and run.ended_at is None:
+        began = run.started_at or run.created_at
         run = replace(run, status=executions.Status.RUNNING, started_at=began)
+    if run.attempts > MOST_PODS:
+        return await of(unit, run, None)
+    pods = (await unit.attempts.observe({run: ()}))[run.id]
     return await of(unit, run, progress.of(pods, await unit.reports.of(run.id), unit.now))

@@ -64,7 +64,7 @@ class Beats:
         if self._line and age > connections.POOL_RECYCLE:
             await self.close()
         if self._line is None:
-            self._line = lines.Line(await self._connect())
+            self._line = await lines.Line.over(await self._connect())
             await self._line.run(_SET, self._settings)
             self._connected_at = time.monotonic()
         return self._line

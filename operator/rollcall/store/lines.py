@@ -7,6 +7,7 @@ value is converted. For batches of a few reports that is a good part of what the
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import psycopg
 from psycopg import pq
@@ -15,8 +16,9 @@ from rollcall.store import connections
 
 Row = Sequence[bytes | None]
 
-# Seconds after which the socket is looked at whether or not the loop says that there is something:
-# uvloop says nothing of one that has an error, and watches it no more. psycopg does the same.
+# Seconds after which the socket is looked at whether or not the loop says that there is something.
+# uvloop calls once for a socket with an error and watches it no more, and that call may have read
+# only what came before the error. psycopg wakes up as often.
 LOOK = 0.1
 
 
@@ -37,6 +39,15 @@ class Line:
         # One of our own: when a connection is lost, libpq closes its descriptor at once.
         self._watched = os.dup(self._libpq.socket)
         self._loop.add_reader(self._watched, self._guarded, self._read)
+
+    @classmethod
+    async def over(cls, connection: connections.Connection) -> Self:
+        """Begin on a new connection; raises psycopg.OperationalError if the process has no room."""
+        try:
+            return cls(connection)
+        except OSError as error:
+            await connection.close()
+            raise psycopg.OperationalError(str(error)) from error
 
     async def run(self, statement: bytes, parameter: bytes) -> Sequence[Row]:
         """Return the rows as text; `parameter`, as text too, is $1. Raises psycopg.Error."""
@@ -77,10 +88,13 @@ class Line:
         """Take a step; if it fails the line is of no more use, and who waits is told."""
         try:
             step(*arguments)
-        except psycopg.Error as error:
-            self._stop_watching()
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits must not wait for ever
+            known = isinstance(error, psycopg.Error)
             if self._answer and not self._answer.done():
-                self._answer.set_exception(error)
+                self._answer.set_exception(
+                    error if known else psycopg.OperationalError(repr(error))
+                )
+            self._stop_watching()
 
     def _write(self) -> None:
         """Send what the socket takes, and the rest when it takes more."""

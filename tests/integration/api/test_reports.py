@@ -120,6 +120,20 @@ async def test_the_next_run_is_told_where_to_go_on_and_what_to_try_again(
     assert (await said.rows(store, "SELECT state FROM dead_letters")) == [("resolved",)]
 
 
+async def test_who_asks_only_when_the_run_may_end_is_given_nothing_to_process(
+    post: Post, store: engine.Database
+) -> None:
+    async with store.transaction() as unit:
+        await unit.registry.register(builders.job(policy={"window": {"initial": "1h"}}))
+        await unit.registry.applied(JOB.id, builders.applied())
+    answer = (await post("one", want=["expectedEnd"])).json()
+    assert (answer["expectedEnd"], "run" in answer) == (None, False)
+    assert await said.rows(store, "SELECT 1 FROM windows") == []
+    answer = (await post("one", want=["run", "expectedEnd"])).json()
+    assert (answer["expectedEnd"], "run" in answer) == (None, True)
+    assert await said.rows(store, "SELECT 1 FROM windows") == [(1,)]
+
+
 async def test_news_asks_for_a_look_at_the_job_and_heartbeats_do_not(
     post: Post, store: engine.Database
 ) -> None:

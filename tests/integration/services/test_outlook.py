@@ -27,7 +27,7 @@ async def begin(
     """Let a run begin whose forerunners succeeded after so many seconds; return its pod."""
     runs = [_succeeded(AT - number * HOUR, seconds * SECOND) for number, seconds in took.items()]
     run = builders.execution(JOB, status=status)
-    pod = builders.attempt("pod-1", job_uid=run.job_uid, created_at=AT + 2 * SECOND)
+    pod = builders.attempt("pod-1", job_uid=run.job_uid, created_at=AT + SECOND)
     async with store.transaction() as unit:
         await unit.registry.register(JOB)
         for one in (*runs, run):
@@ -56,8 +56,8 @@ async def expected(
 
 @pytest.mark.parametrize(
     ("status", "began"),
-    [(executions.Status.RUNNING, AT + 2 * SECOND), (executions.Status.PENDING, AT + 2 * SECOND)],
-    ids=["running", "not seen to run yet"],
+    [(executions.Status.RUNNING, AT + 2 * SECOND), (executions.Status.PENDING, AT)],
+    ids=["since it runs", "since its Job is there, where it was not seen to run yet"],
 )
 async def test_a_run_is_told_the_median_of_the_successes_before(
     store: engine.Database, clock: clocks.Clock, status: executions.Status, began: datetime
@@ -74,9 +74,19 @@ async def test_a_run_that_tells_its_progress_is_told_the_end_by_its_rate(
     for seconds, done in ((2, 0), (10, 80)):
         told = reporting.Progress(seq=seconds, done=done, total=1080)
         report = said.report("pod-1", at=AT + seconds * SECOND, progress=told)
-        await store.run(lambda unit, report=report: unit.reports.keep([report]))
+        await said.keep(store, report)
     end = expectations.Expected(at=AT + (10 + 100) * SECOND, runs=0)
     assert await expected(store, pod) == end
+
+
+async def test_of_a_run_with_very_many_pods_the_progress_is_not_looked_at(
+    store: engine.Database, clock: clocks.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "MOST_PODS", 0)
+    pod = await begin(store, clock)
+    told = reporting.Progress(seq=1, done=80, total=1080)
+    await said.keep(store, said.report("pod-1", at=AT + 10 * SECOND, progress=told))
+    assert await expected(store, pod) == expectations.Expected(at=AT + 62 * SECOND, runs=3)
 
 
 async def test_nobody_knows_the_end_of_a_job_with_few_successes(

@@ -115,7 +115,7 @@ def test_what_the_run_is_about_is_asked_until_it_is_complete(
     pod = Pod(configured, api)
     for _ in range(6):
         pod.beat()
-    asked = [*[["run", "expectedEnd"]] * 4, ["expectedEnd"], None]
+    asked = [["run"]] * 4 + [None] * 2
     assert [body.get("want") for body in api.bodies] == asked
 
 
@@ -340,6 +340,15 @@ def test_nothing_follows_the_final_report(configured: settings.Settings) -> None
     pod.beats.forever()
     assert [(body["seq"], body.get("final")) for body in api.bodies] == [(1, None), (2, True)]
     assert api.posts[-1][3] == pytest.approx(0.8, abs=0.1)
+
+
+def test_the_final_report_asks_for_nothing(configured: settings.Settings) -> None:
+    api = FakeApi()
+    pod = Pod(configured, api)
+    pod.beat()
+    pod.known.view()
+    pod.beats.farewell(0.8, 4.8)
+    assert [body.get("want") for body in api.bodies] == [["run"], None]
 
 
 def test_while_something_is_unacknowledged_the_farewell_goes_on_trying(

@@ -121,27 +121,45 @@ def test_a_run_whose_window_another_holds_is_asked_for_again_until_it_is_free() 
 def test_where_no_program_can_ask_nobody_is_told_of_windows_and_dead_letters() -> None:
     values, _ = settings.read({})
     assert not run.Run(values).wants
-    assert run.Run(values).wanted == []
+    assert run.Run(values).asking() == []
 
 
-def test_when_the_run_may_end_is_asked_for_anew_when_a_program_asks_a_minute_later() -> None:
+def test_when_the_run_may_end_is_asked_for_a_program_and_anew_after_a_minute() -> None:
     now = [100.0]
     known = run.Run(settings.read({})[0], clock=lambda: now[0])
     known.can_be_asked = True
-    assert known.wanted == ["run", "expectedEnd"]
+    assert known.view()["expectedEnd"] is None
+    assert known.asking() == ["run"]
+    known.record(acknowledged({"id": "019a"}, COMPLETE), now=NOW)
+    assert known.asking() == ["expectedEnd"]
     end = {"at": "2026-11-22T11:00:00Z", "runs": 5}
-    known.record(acknowledged({"id": "019a"}, COMPLETE)._replace(expected_end=end), now=NOW)
-    assert known.wanted == []
+    known.record(acknowledged(None)._replace(expected_end=end), now=NOW)
     assert known.view()["expectedEnd"] == end
+    assert known.asking() == []
     now[0] += run.END_HOLDS
-    assert known.wanted == []  # nobody asks
+    assert known.asking() == []  # nobody asks
     assert known.view()["expectedEnd"] == end
-    assert known.wanted == ["expectedEnd"]
-    known.record(acknowledged(None), now=NOW)  # an api that is short of time
-    assert known.wanted == ["expectedEnd"]
+    assert known.asking() == ["expectedEnd"]
     known.record(acknowledged(None)._replace(expected_end={}), now=NOW)
     assert known.view()["expectedEnd"] is None
-    assert known.wanted == []
+    assert known.asking() == []
+
+
+def test_an_api_that_cannot_tell_when_the_run_may_end_is_left_alone_for_a_minute() -> None:
+    now = [100.0]
+    known = run.Run(settings.read({})[0], clock=lambda: now[0])
+    known.can_be_asked = True
+    known.record(acknowledged({"id": "019a"}, COMPLETE), now=NOW)
+    known.asking()  # of a report that is under way when the program asks
+    known.view()
+    known.record(acknowledged(None), now=NOW)
+    assert known.asking() == ["expectedEnd"]
+    known.record(acknowledged(None), now=NOW)
+    known.view()
+    assert known.asking() == []
+    now[0] += run.END_HOLDS
+    known.view()
+    assert known.asking() == ["expectedEnd"]
 
 
 def test_a_run_that_the_api_could_not_tell_of_is_not_complete_and_asked_for_again() -> None:
