@@ -237,7 +237,7 @@ def test_an_error_is_one_line(message: str, line: str) -> None:
     assert shown(last_errors=[error])["lastErrors"].partition(" ")[2] == line
 
 
-def shown(**changes: Any) -> dict[str, str]:  # noqa: ANN401 - of each field
+def shown(**changes: object) -> dict[str, str]:
     """Return the lines of an account that has only this."""
     nothing: dict[str, Any] = {
         "progress": None, "expected": None, "stages": (), "window": None, "checkpoint": None,

@@ -130,6 +130,18 @@ async def test_a_server_that_is_frozen_is_hung_up_on(own_server: postgres.Server
     await line.close()
 
 
+async def test_a_mistake_of_ours_while_it_waits_is_an_error_and_no_wait_for_ever(
+    line: lines.Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistake(_line: lines.Line) -> None:
+        raise ValueError("a mistake of ours")
+
+    await line.run(ECHO, b"a")
+    monkeypatch.setattr(lines.Line, "_read", mistake)
+    with pytest.raises(psycopg.OperationalError, match="a mistake of ours"):
+        await asyncio.wait_for(line.run(b"SELECT pg_sleep(CAST($1 AS int))", b"3"), 2)
+
+
 async def test_who_is_told_to_stop_does_not_wait_for_the_answer(line: lines.Line) -> None:
     asleep = asyncio.create_task(line.run(b"SELECT pg_sleep(CAST($1 AS int))", b"30"))
     await asyncio.sleep(0.1)

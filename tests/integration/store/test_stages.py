@@ -1,6 +1,6 @@
 """Stages that programs name become lines of their run's story, each when it is entered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -79,9 +79,9 @@ async def test_one_that_enters_a_stage_costs_the_others_of_its_batch_nothing(
     told: list[str] = []
     run = store.run
 
-    async def counted(work: object) -> object:
+    async def counted(work: Callable[[engine.Transaction], Awaitable[object]]) -> object:
         told.append("the long way")
-        return await run(work)  # type: ignore[arg-type]  # whatever it is
+        return await run(work)
 
     monkeypatch.setattr(store, "run", counted)
     await beat(store, at_stage("load", 2), at_stage("load", 2, pod="pod-2"))

@@ -1,5 +1,6 @@
 """One connection: what is asked in whatever way, and what is answered."""
 
+import dataclasses
 import gc
 
 import pytest
@@ -22,8 +23,8 @@ def request(
 
 
 def peer(later: str = "/later", **limit: float) -> wire.Peer:
-    values = {"largest_body": 1_000, **limit}
-    return wire.Peer(wire.Room(wire.Echo(later), limits.Limits(**values)))  # type: ignore[arg-type]
+    chosen = dataclasses.replace(limits.Limits(largest_body=1_000), **limit)
+    return wire.Peer(wire.Room(wire.Echo(later), chosen))
 
 
 def seen(one: wire.Peer) -> list[messages.Exchange]:
