@@ -27,7 +27,8 @@ class Said:
     committed: Mapping[str, Sequence[int]]
     refused: Mapping[str, int]  # by kind and status
     unanswered: Sequence[str]
-    slowest: tuple[float, str]  # seconds and path, of calls without `?wait`
+    slowest: tuple[float, str]  # seconds, and which, of calls without `?wait`
+    slowest_beside: float  # seconds, of calls to a bystander; 0 without one
     most_bytes: int  # that were not acknowledged
     lost: Mapping[str, int]  # by kind, as the sidecar told; without zeros
     delivered: bool  # whether the sidecar had delivered all when the program ended

@@ -24,6 +24,7 @@ OPTIONS: dict[str, Any] = {
     "payload": 10,  # characters of each dead letter
     "result": "succeeded",
     "deliver": 240,  # seconds to wait at the end for what is not delivered yet
+    "beside": "",  # the address of a `bystander.py`, to be asked as often as the sidecar
 }
 PATIENCE = 90.0  # seconds; the longest wait is a minute
 PATHS = {
@@ -50,6 +51,7 @@ class Reporter:
         self.refused: dict[str, int] = {}  # by kind and status
         self.unanswered: list[str] = []
         self.slowest: tuple[float, str] = (0.0, "")  # seconds, of calls that do not wait
+        self.slowest_beside = 0.0  # seconds, of calls to the bystander
         self.most_bytes = 0  # that the sidecar kept
         self.lost: dict[str, int] = {}
         self.delivered = False
@@ -68,6 +70,7 @@ class Reporter:
         result = {"result": self._options["result"], "message": f"{self.steps} steps"}
         self._item("result", result, self._wait)
         self._deliver()
+        self._beside("POST")
         self.ended_at = time.time()
 
     def said(self) -> dict[str, Any]:
@@ -75,11 +78,12 @@ class Reporter:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def _arrive(self) -> None:
-        """Wait for the sidecar: nothing holds up a program until the sidecar listens."""
+        """Wait for sidecar and bystander: nothing holds up a program until they listen."""
         until = time.monotonic() + PATIENCE
         while not self.pod_uid and time.monotonic() < until:
             with suppress(OSError):
-                _, run = self._exchange("GET", "/run")
+                self._beside("GET")
+                _, run = self._exchange(self._address, "GET", "/run")
                 self.pod_uid = run["podUid"]
             time.sleep(0.1)
 
@@ -133,20 +137,33 @@ class Reporter:
         self, method: str, path: str, fields: dict[str, Any] | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Make one request; note how long it took, and whether it was answered at all."""
+        timed = "?" not in path
+        if timed:
+            self._beside("GET")
         started = time.monotonic()
         try:
-            return self._exchange(method, path, fields)
+            return self._exchange(self._address, method, path, fields)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.unanswered.append(f"{path}: {error!r}")
             return 0, {}
         finally:
-            if "?" not in path:
-                self.slowest = max(self.slowest, (time.monotonic() - started, path))
+            if timed:
+                call = f"{method} {path} in step {self.steps}"
+                self.slowest = max(self.slowest, (time.monotonic() - started, call))
 
+    def _beside(self, method: str) -> None:
+        """Make a request to the bystander, if there is one; note how long it took."""
+        if not self._options["beside"]:
+            return
+        started = time.monotonic()
+        self._exchange(self._options["beside"], method, "/")
+        self.slowest_beside = max(self.slowest_beside, time.monotonic() - started)
+
+    @staticmethod
     def _exchange(
-        self, method: str, path: str, fields: dict[str, Any] | None = None
+        address: str, method: str, path: str, fields: dict[str, Any] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection(self._address, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE)
         body = None if fields is None else json.dumps(fields)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})

@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from rollcall.core import names
+from support import bystander, outages, reportaudit
 from support import kube as kubes
 from support import ledger as ledgers
-from support import outages, reportaudit
 
 PROGRAM = (Path(__file__).parent / "reporter.py").read_text()
+BYSTANDER = (Path(__file__).parent / "bystander.py").read_text()
+BESIDE = f"127.0.0.1:{bystander.PORT}"
 GRACE = 30  # seconds that Kubernetes leaves a pod by default
 # Prints the largest memory that a pod's sidecar ever had.
 PEAK = """
@@ -20,6 +22,11 @@ for process in $(pgrep -f rollcall-sidecar); do
   grep -qsE "$1|$other" "/proc/$process/cgroup" && grep VmHWM "/proc/$process/status"
 done
 true"""
+END = """
+for process in $(pgrep -f "$1"); do
+  kill "$process"
+  sleep "$2"
+done"""
 _ITEMS = """
 WITH job AS (SELECT id FROM cronjobs WHERE namespace = %s AND name = %s)
 SELECT 'error' AS kind, item FROM execution_errors JOIN job ON job.id = cronjob_id
@@ -36,20 +43,32 @@ WHERE c.namespace = %s AND c.name = %s"""
 async def start(
     place: kubes.Place, name: str, options: Mapping[str, object], *, pods: int = 1
 ) -> None:
-    """Let a job run once, at the next full minute; `options` are those of `reporter.py`."""
+    """Let a job run once, at the next full minute; `options` are those of `reporter.py`.
+
+    With `beside` among them each pod has a bystander, to compare with.
+    """
     schedule = kubes.hourly(kubes.next_slot(ahead=15))
     job = _template(place, pods, options)
     await place.apply_job(name, schedule=schedule, jobTemplate=job)
 
 
 def _template(place: kubes.Place, pods: int, options: Mapping[str, object]) -> kubes.Object:
-    command = f"exec python3 - {place.name} '{json.dumps(options)}'"
-    job = kubes.job_template(place.image, f"{command} <<'END'\n{PROGRAM}\nEND\n")
+    arguments = f"{place.name} '{json.dumps(options)}'"
+    job = kubes.job_template(place.image, _script(PROGRAM, arguments))
     pod = job["spec"]["template"]["spec"]
     pod["terminationGracePeriodSeconds"] = GRACE
     pod["containers"][0]["resources"]["requests"]["cpu"] = "1m"  # fifty fit a node with two cores
+    if options.get("beside"):
+        other = kubes.container(place.image, _script(BYSTANDER, str(bystander.PORT)))
+        other["name"] = "bystander"
+        other["resources"]["requests"]["cpu"] = "5m"  # as a sidecar's
+        pod["containers"].append(other)
     job["spec"] |= {"completionMode": "Indexed", "completions": pods, "parallelism": pods}
     return job
+
+
+def _script(program: str, arguments: str) -> str:
+    return f"exec python3 - {arguments} <<'END'\n{program}\nEND\n"
 
 
 async def beyond(
@@ -64,9 +83,9 @@ async def beyond(
     )
 
 
-async def end(place: kubes.Place) -> None:
-    """Tell all programs of a namespace to end."""
-    await outages.Node().run("pkill", "-TERM", "-f", f"^python3 - {place.name}")
+async def end(place: kubes.Place, *, each: float = 0) -> None:
+    """Tell all programs of a namespace to end, one after the other every `each` seconds."""
+    await outages.Node().run("sh", "-c", END, "sh", f"^python3 - {place.name}", str(each))
 
 
 async def said(place: kubes.Place, name: str, within: float) -> list[reportaudit.Said]:
@@ -74,17 +93,15 @@ async def said(place: kubes.Place, name: str, within: float) -> list[reportaudit
 
     async def phases() -> dict[str, str]:
         pods = await _pods(place, name)
-        return {pod["metadata"]["name"]: pod["status"]["phase"] for pod in pods}
+        return {_name(pod): pod["status"]["phase"] for pod in pods}
 
-    ended = await kubes.eventually(
+    await kubes.eventually(
         phases,
         within,
         what=f"the end of all pods of {place.name}/{name}",
         good=lambda seen: set(seen.values()) == {"Succeeded"},
     )
-    paths = [place.core("pods", f"{pod}/log") for pod in ended]
-    printed = [await place.kube.get(path, container="main") for path in paths]
-    return [read(one) for one in printed]
+    return [read(printed) for _, printed in await _printed(place, name, "main")]
 
 
 def read(printed: kubes.Object) -> reportaudit.Said:
@@ -92,19 +109,33 @@ def read(printed: kubes.Object) -> reportaudit.Said:
     return reportaudit.Said(**{**printed, "slowest": tuple(printed["slowest"])})
 
 
-async def overtime(place: kubes.Place, name: str, said: Sequence[reportaudit.Said]) -> list[float]:
-    """Return for each program how many seconds after its last line its container ended.
+async def overtime(place: kubes.Place, name: str, container: str = "main") -> list[float]:
+    """Return of each pod how many seconds after its program's last line a container ended.
 
     Kubernetes cuts the end to a whole second, so that up to a second is missing in each.
     """
-    ends = {pod["metadata"]["uid"]: _ended_at(pod) for pod in await _pods(place, name)}
-    return [ends[one.pod_uid] - one.ended_at for one in said]
+    printed = await _printed(place, name, container)
+    return [_ended_at(pod, container) - said["ended_at"] for pod, said in printed]
 
 
-def _ended_at(pod: kubes.Object) -> float:
+async def _printed(
+    place: kubes.Place, name: str, container: str
+) -> list[tuple[kubes.Object, kubes.Object]]:
+    """Return each pod of a job with what its container printed."""
+    return [
+        (pod, await place.kube.get(place.core("pods", f"{_name(pod)}/log"), container=container))
+        for pod in await _pods(place, name)
+    ]
+
+
+def _ended_at(pod: kubes.Object, container: str) -> float:
     statuses = pod["status"]["containerStatuses"]
-    (ended,) = [one["state"]["terminated"] for one in statuses if one["name"] == "main"]
+    (ended,) = [one["state"]["terminated"] for one in statuses if one["name"] == container]
     return datetime.fromisoformat(ended["finishedAt"]).timestamp()
+
+
+def _name(pod: kubes.Object) -> str:
+    return str(pod["metadata"]["name"])
 
 
 async def stored(ledger: ledgers.Ledger, place: kubes.Place, name: str) -> reportaudit.Stored:
@@ -124,7 +155,7 @@ async def peaks(place: kubes.Place, name: str) -> list[int]:
     for pod in await _pods(place, name):
         told = await outages.Node().run("sh", "-c", PEAK, "sh", pod["metadata"]["uid"])
         peak = re.fullmatch(r"VmHWM:\s+(\d+) kB\s*", told)
-        assert peak, f"not one sidecar in {pod['metadata']['name']}: {told}"
+        assert peak, f"not one sidecar in {_name(pod)}: {told}"
         found.append(int(peak[1]))
     return found
 

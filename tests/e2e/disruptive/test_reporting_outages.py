@@ -3,6 +3,9 @@
 REPORT_PODS (50) pods report while the api is killed REPORT_KILLS (20) times;
 REPORT_AWAY (600) says for how many seconds it is away at least. REPORT_SEED
 repeats the choices of an earlier run, whose test was named with it.
+
+So many pods fill a small machine, and then every program waits for its turn. What is our doing
+shows beside a bystander: a container in each pod that has to do with no sidecar.
 """
 
 import asyncio
@@ -22,8 +25,9 @@ KILLS = int(os.environ.get("REPORT_KILLS", "20"))
 AWAY = float(os.environ.get("REPORT_AWAY", "600"))
 SEED = int(os.environ.get("REPORT_SEED", random.randrange(2**32)))
 BETWEEN = (0.0, 10.0)  # seconds until the next kill
-CROWD = {"wait": "30s"}
+CROWD = {"wait": "30s", "beside": reportload.BESIDE}
 DELAY = 1.0  # seconds that a call without `?wait` may take, and the end of a program
+EACH = 1.0  # seconds from one program's end to the next: the end of a pod takes 1.4 core-seconds
 DELIVERED = 400.0  # seconds: the longest back-off, then the items, then the ends of the pods
 # About 350 steps in the time, of a kilobyte each: a sidecar keeps a thousand kilobytes, and of a
 # run's errors a thousand are kept.
@@ -46,11 +50,16 @@ async def test_whatever_is_killed_every_acknowledged_item_is_there_exactly_once(
         await asyncio.sleep(chance.uniform(*BETWEEN))
         await _kill(system, chance)
     await system.ready(within=300)
-    await reportload.end(namespace)
+    await reportload.end(namespace, each=EACH)
     said = await reportload.said(namespace, "crowd", DELIVERED)
     assert len(said) == PODS
-    assert _trouble(said) == []
-    assert max(await reportload.overtime(namespace, "crowd", said)) <= DELAY
+    beside = max(one.slowest_beside for one in said)
+    overtimes = await reportload.overtime(namespace, "crowd")
+    overtimes_beside = await reportload.overtime(namespace, "crowd", "bystander")
+    _print("calls", [one.slowest[0] for one in said], [one.slowest_beside for one in said])
+    _print("ends", overtimes, overtimes_beside)
+    assert _trouble(said, beside + DELAY) == []
+    assert max(overtimes) <= max(overtimes_beside) + DELAY
     assert all(one.committed[kind] for one in said for kind in reportaudit.EACH_KEPT)
     assert [one for one in said if one.refused or one.lost or not one.delivered] == []
     assert await _findings(ledger, namespace, "crowd", said) == []
@@ -77,8 +86,8 @@ async def test_while_the_api_is_away_jobs_run_on_and_what_they_said_arrives(
     assert _trouble([*steady, *flooding]) == []
     assert [(one.refused, one.lost, one.delivered) for one in steady] == [({}, {}, True)]
     assert await _findings(ledger, namespace, "steady", steady) == []
-    for name, program in (("steady", steady), ("flooding", flooding)):
-        assert max(await reportload.overtime(namespace, name, program)) <= DELAY
+    for name in ("steady", "flooding"):
+        assert max(await reportload.overtime(namespace, name)) <= DELAY
     _was_full(*flooding)
     assert await _findings(ledger, namespace, "flooding", flooding) == []
 
@@ -91,7 +100,7 @@ async def _ends_meanwhile(place: kubes.Place, ledger: ledgers.Ledger) -> None:
     said = await reportload.said(place, "brief", 60)
     assert _trouble(said) == []
     assert [(one.refused, one.delivered) for one in said] == [({}, False)]
-    assert max(await reportload.overtime(place, "brief", said)) <= DELAY
+    assert max(await reportload.overtime(place, "brief")) <= DELAY
     (told,) = await ledger.reports(place, "brief")
     assert (told.result, told.done) == ("partial", 5)
     assert (told.lost or {})["counts"] == {"checkpoint": 4, "error": 5, "deadLetter": 5}
@@ -128,7 +137,14 @@ async def _findings(
     return reportaudit.findings(said, await reportload.stored(ledger, place, name))
 
 
-def _trouble(said: Iterable[reportaudit.Said]) -> list[str]:
+def _trouble(said: Iterable[reportaudit.Said], within: float = DELAY) -> list[str]:
     """Say what a program was held up by: nothing ever, whatever happens to the api."""
-    slow = [f"{one.pod_uid}: {one.slowest}" for one in said if one.slowest[0] > DELAY]
+    slow = [f"{one.pod_uid}: {one.slowest}" for one in said if one.slowest[0] > within]
     return slow + [f"{one.pod_uid}: {what}" for one in said for what in one.unanswered]
+
+
+def _print(what: str, ours: Iterable[float], beside: Iterable[float]) -> None:
+    """Show the three longest of each, in seconds."""
+    for name, seconds in (("with the sidecar", ours), ("beside it", beside)):
+        longest = " ".join(f"{one:.2f}" for one in sorted(seconds)[-3:])
+        print(f"{what} {name}: {longest}")  # noqa: T201 - shown where the test fails, or with -s
