@@ -42,6 +42,15 @@ def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
+def turns(pid: int) -> tuple[float, float]:
+    """Return for how many seconds the threads of a process ran, and waited for a processor."""
+    told = [
+        _read(f"{pid}/task/{one.name}/schedstat") for one in Path(f"/proc/{pid}/task").iterdir()
+    ]
+    numbers = [[int(number) / 1e9 for number in one.split()] for one in told if one]
+    return sum(one[0] for one in numbers), sum(one[1] for one in numbers)
+
+
 def describe() -> str:
     """Say what was measured on: processor, cores, memory."""
     cpu = next(

@@ -22,6 +22,7 @@ from typing import Any
 import deploy
 
 from bench import clusters, machine, report
+from bench.newcomers import Newcomers
 from rollcall.core import names
 
 ROUNDS = 10
@@ -44,10 +45,12 @@ def run() -> list[dict[str, Any]]:
         _await(lambda: cluster.kubectl(*_CRONJOB, "--ignore-not-found") != "")
         rounds = [_once(cluster, number) for number in range(ROUNDS)]
         load = machine.load()
-    listens, answers, memory, ended = zip(*rounds, strict=True)
+    listens, answers, ran, waited, memory, ended = zip(*rounds, strict=True)
     measured = [
         _amount("until it listens, ms", listens, "100"),
         _amount("until it has answered, ms", answers, "100"),
+        _amount("in which it ran, ms", ran, ""),
+        _amount("in which it could have, and no processor was free, ms", waited, ""),
         _amount("most memory, MB", memory, "20"),
         _amount("until it has ended, ms", ended, "1,000"),
     ]
@@ -59,36 +62,34 @@ def _amount(what: str, values: Sequence[float], budget: str) -> report.Amount:
     return report.Amount(what=what, median=median(values), most=max(values), budget=budget)
 
 
-def _once(cluster: deploy.Target, number: int) -> tuple[float, float, float, float]:
-    """Run one pod; return milliseconds until two moments, megabytes, milliseconds until ended."""
-    known = set(_processes())
+def _once(cluster: deploy.Target, number: int) -> tuple[float, ...]:
+    """Run one pod; return what `run` names, in its order."""
+    newcomers = Newcomers()
     name = f"{NAME}-{number}"
     cluster.kubectl("create", "job", name, f"--from=cronjob/{NAME}", "-n", NAMESPACE)
-    pid, began = _await_start(known)
+    pid, began = _await_start(newcomers)
+    before = machine.turns(pid)
     listens = _await(lambda: _listens(pid)) - began
     answers = _await_answer(pid) - began
+    turns = [after - at_first for after, at_first in zip(machine.turns(pid), before, strict=True)]
     time.sleep(SETTLE_SECONDS)
     memory, told = machine.peak_mib(pid) * 1.048576, time.monotonic()
     os.kill(pid, signal.SIGTERM)  # as the kubelet does at the end; here it is started anew
     ended = _await(lambda: not _is_sidecar(pid)) - told
     cluster.kubectl("delete", "job", name, "-n", NAMESPACE, "--cascade=foreground")
-    return listens * 1000, answers * 1000, memory, ended * 1000
+    times = [seconds * 1000 for seconds in (listens, answers, *turns)]
+    return (*times, memory, ended * 1000)
 
 
-def _await_start(known: set[int]) -> tuple[int, float]:
+def _await_start(newcomers: Newcomers) -> tuple[int, float]:
     """Return the process of a new sidecar, and when its program was executed."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         at = time.monotonic()
-        for pid in set(_processes()) - known:  # each may still execute another program
-            if _is_sidecar(pid):
-                return pid, at
+        if pid := newcomers.find(lambda line: _PROGRAM in line):
+            return pid, at
         time.sleep(0.001)
     raise TimeoutError(f"no sidecar within {PATIENCE_SECONDS:.0f} s")
-
-
-def _processes() -> list[int]:
-    return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
 
 
 def _is_sidecar(pid: int) -> bool:
