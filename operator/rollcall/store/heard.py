@@ -21,8 +21,10 @@ BOOTS_KEPT = 20
 
 _IS_NEW = "(told.boot IS NOT NULL AND told.boot <> ALL (pod.boots))"
 _IS_NEWEST = "told.boot = pod.boots[cardinality(pod.boots)]"
-# The progress of an earlier start is old, whatever its number.
-_PROGRESS = f"({_IS_NEW} OR {_IS_NEWEST} AND told.progress_seq > coalesce(pod.progress_seq, 0))"
+# The progress of an earlier start is old, whatever its number. What that told is true until the new
+# one tells more: the program may have been answered that it is kept.
+_PROGRESS = f"""(told.progress_seq IS NOT NULL
+    AND ({_IS_NEW} OR {_IS_NEWEST} AND told.progress_seq > coalesce(pod.progress_seq, 0)))"""
 _MOVED = "(told.done, told.counters) IS DISTINCT FROM (pod.done, pod.counters)"
 # The rate is counted from the first report, and anew by a program that begins from the front.
 _ANEW = "told.done IS NOT NULL AND (pod.progress_first_done IS NULL OR told.done < pod.done)"
@@ -80,7 +82,7 @@ _HEARTBEAT = f"""
 
 
 def _progressing() -> str:
-    """Return what progress changes, and a new start that has none yet."""
+    """Return what progress changes; a new start that has none yet only counts from one again."""
     changes = {
         "progress_at": "told.at",
         "done": "told.done",
@@ -103,16 +105,7 @@ def _progressing() -> str:
 
 def _not_progressing() -> str:
     """Return what is left of that where nobody in the batch has progress."""
-    moved = "(pod.done, pod.counters) IS DISTINCT FROM (NULL, NULL)"
-    gone = ("done", "total", "stage", "progress_message", "counters", "progress_seq")
-    changes = dict.fromkeys(gone, "NULL") | {
-        "progress_at": "told.at",
-        "moved_at": f"CASE WHEN {moved} THEN told.at ELSE pod.moved_at END",
-    }
-    return ", ".join(
-        f"{column} = CASE WHEN {_IS_NEW} THEN {value} ELSE pod.{column} END"
-        for column, value in changes.items()
-    )
+    return f"progress_seq = CASE WHEN {_IS_NEW} THEN NULL ELSE pod.progress_seq END"
 
 
 def _settling(*, results: bool) -> str:

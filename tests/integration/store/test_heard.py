@@ -16,6 +16,9 @@ from support import builders, clocks, reporting, said
 JOB = builders.job()
 RUN = builders.execution(JOB)
 SECOND = timedelta(seconds=1)
+PROGRESS = """
+SELECT done, total, stage, progress_message, counters, progress_at, moved_at
+FROM attempts WHERE pod_uid = 'pod-1'"""
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +176,28 @@ async def test_a_sidecar_that_was_started_anew_counts_from_one_again(
     await hear(store, "pod-1", clock.now, progress=said.progress(9, done=85))
 
     assert (await said.heard(store, RUN)).progress == anew
+
+
+@pytest.mark.parametrize("other", [None, said.progress(done=1)], ids=["alone", "beside others"])
+async def test_what_a_program_told_an_earlier_sidecar_is_true_until_it_tells_more(
+    store: engine.Database, clock: clocks.Clock, other: values.Progress | None
+) -> None:
+    await observe(store, "pod-1", "pod-2")
+    words = said.progress(8, done=80, counters={"rows": 4000}, stage="read", message="m")
+    await hear(store, "pod-1", clock.now, progress=words)
+    before = await said.rows(store, PROGRESS)
+    clock.advance(SECOND)
+
+    await said.keep(
+        store,
+        said.report("pod-1", at=clock.now, boot=said.LATER_BOOT),
+        said.report("pod-2", at=clock.now, progress=other),
+    )
+
+    assert await said.rows(store, PROGRESS) == before
+    await hear(store, "pod-1", clock.now, boot=said.LATER_BOOT, progress=said.progress(done=81))
+    (row,) = await said.rows(store, PROGRESS)
+    assert (row.done, row.counters) == (81, None)
 
 
 async def test_a_sidecar_that_never_stops_starting_fills_nothing(
