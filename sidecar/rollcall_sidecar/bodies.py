@@ -103,13 +103,17 @@ def _json_object(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise refusals.unreadable(f"The body is not JSON: {error}.") from None
     except ValueError:
-        raise refusals.unfit(
-            f"A number is at most {HIGHEST_NUMBER}, else not every reader has it exactly: "
-            "send a larger one as a text."
-        ) from None
+        raise _inexact() from None
     if not isinstance(content, dict):
         raise refusals.unreadable('The body is a JSON object, like {"name": "value"}.')
     return content
+
+
+def _inexact() -> refusals.Refused:
+    return refusals.unfit(
+        f"A number is at most {HIGHEST_NUMBER}, else not every reader has it exactly: "
+        "write a larger one as a string, in quotes."
+    )
 
 
 def _json(text: str, levels: int = DEEPEST) -> Any:  # noqa: ANN401 - JSON may be anything
@@ -173,8 +177,22 @@ def _put(found: dict[str, Any], name: str, value: str) -> None:
 
 
 def _loosely(text: str) -> Any:  # noqa: ANN401 - JSON may be anything
-    """Read what may be JSON; what is not is a text."""
+    """Read what may be JSON; what is not is a text, and so is a number too large by itself.
+
+    One inside of an object or an array is refused: a text would be another value than was meant.
+    """
     try:
         return _json(text)
     except ValueError:
+        if _is_structured(text):
+            raise _inexact() from None
         return text
+
+
+def _is_structured(text: str) -> bool:
+    """Whether it is a JSON object or array, whatever numbers are in it."""
+    try:
+        content = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except ValueError:
+        return False
+    return isinstance(content, dict | list)

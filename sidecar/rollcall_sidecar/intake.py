@@ -97,8 +97,14 @@ class Intake:
             return Receipt(self.kept.put_progress(content, awaited=awaited), progress=True)
         content = kinds.encode({"kind": kind, "at": at} | fields)
         seq = self.kept.put(kind, content, awaited=awaited)
+        self._note(kind, fields, at)
+        return Receipt(seq, progress=False)
+
+    def _note(self, kind: str, fields: dict[str, Any], at: str) -> None:
+        """Keep `GET /run` true: a container that is started again goes by it."""
         if kind == "checkpoint":
             self._known.passed(fields["value"], at)
         elif kind == "handled":
             self._known.handled(fields["id"])
-        return Receipt(seq, progress=False)
+        elif kind == "deadLetter" and "requeueOf" in fields:
+            self._known.handled(fields["requeueOf"])

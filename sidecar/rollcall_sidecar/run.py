@@ -83,8 +83,10 @@ class Run:
 
     def handled(self, letter: str) -> None:
         """Note that a requeued dead letter needs no work any more."""
+        name = letter.lower()  # as the api writes ids
         with self._changed:
-            self._handled.append(letter.lower())  # as the api writes ids
+            if name not in self._handled:
+                self._handled.append(name)
 
     @property
     def wants(self) -> bool:

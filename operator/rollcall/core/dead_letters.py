@@ -1,8 +1,8 @@
 """Items that a program could not process, from `open` to an end.
 
 TRANSITIONS is the whole state machine; a step that it does not have is refused with the reason.
-A requeued one is handed to the next run that asks, and to another one when that run ends without
-having confirmed it.
+A requeued one is handed to the next run whose sidecar reports, and to another one when that run
+ends without having confirmed it.
 """
 
 from enum import StrEnum

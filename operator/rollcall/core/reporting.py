@@ -41,7 +41,7 @@ CHECKPOINTS_KEPT = 3  # of a pod
 # Of one completion index, beside those that go on: a Job may retry without end.
 MOST_PODS_WITH_CHECKPOINTS = 100
 MOST_REQUEUED = 100  # that one run is handed
-LARGEST_REQUEUED = 128 * 1024  # bytes of JSON
+LARGEST_REQUEUED = 128 * 1024  # bytes of JSON, as the run's sidecar is answered
 
 Counters: TypeAlias = Mapping[str, int | float]
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"

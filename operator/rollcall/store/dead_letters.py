@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import dead_letters, reporting
 from rollcall.services import dead_letters as services
 from rollcall.services import paging, ports
-from rollcall.store import columns, models, pages, run_rows
+from rollcall.store import models, pages, run_rows
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.DeadLetter)
@@ -143,12 +144,14 @@ def _conditions(choice: services.Choice) -> list[sa.ColumnElement[bool]]:
 
 
 def _fitting(waiting: Sequence[reporting.Requeued]) -> list[reporting.Requeued]:
-    """Take from the front what fits into one answer; the first always does."""
+    """Take from the front what fits into one answer; the first always does.
+
+    It is measured as the api writes it: a control character takes six bytes there.
+    """
     chosen: list[reporting.Requeued] = []
-    left = reporting.LARGEST_REQUEUED
+    left = reporting.LARGEST_REQUEUED - len("[]")
     for one in waiting:
-        texts = (one.item, one.error, columns.dumps(one.payload))
-        left -= sum(len(text.encode()) for text in texts)
+        left -= len(msgspec.json.encode(one)) + len(",")
         if chosen and left < 0:
             break
         chosen.append(one)

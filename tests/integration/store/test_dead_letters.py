@@ -3,13 +3,16 @@
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from rollcall.api import answers, reports
 from rollcall.core import dead_letters, executions, ids, reporting
 from rollcall.core.dead_letters import State
 from rollcall.services import dead_letters as services
-from rollcall.services import ports
+from rollcall.services import ingest, ports, runs, told
 from rollcall.store import engine
+from rollcall_sidecar import ingest as sidecar
 from support import builders, clocks, said
 
 JOB = builders.job()
@@ -142,7 +145,7 @@ async def test_what_a_run_has_is_given_to_no_other_while_it_goes_on(
 async def test_asking_again_takes_nothing_away_when_more_was_requeued(
     store: engine.Database, monkeypatch: pytest.MonkeyPatch, clock: clocks.Clock
 ) -> None:
-    monkeypatch.setattr(reporting, "LARGEST_REQUEUED", 60)  # two of them
+    monkeypatch.setattr(reporting, "LARGEST_REQUEUED", 300)  # two of them
     await act(store, dead_letters.Act.REQUEUE, 2)
     run = await later_run(store, 1)
     assert await handed(store, run) == [id_of(2)]
@@ -163,6 +166,53 @@ async def test_the_largest_payload_is_handed_over_by_itself(store: engine.Databa
     given = [await handed(store, await later_run(store, hours)) for hours in (1, 2, 3)]
     assert [len(ones) for ones in given] == [1, 1, 1]
     assert {one for ones in given for one in ones} == {id_of(4), id_of(5), id_of(6)}
+
+
+async def whole_answer(store: engine.Database, run: executions.Execution) -> bytes:
+    """Return what the api writes for a pod of this run that asks what the run is about."""
+    identity = said.identity(run)
+    async with store.transaction() as unit:
+        telling = ingest.Telling(run=await runs.told(unit, identity))
+    request = reports.Request(seq=1, told=told.Told(), wants=(reporting.Want.RUN,))
+    return answers.write(request, ingest.Answer(identity=identity, telling=telling))
+
+
+HEADERS = 1024  # bytes, at most
+CHECKPOINT = "\x1b" * (reporting.LARGEST_VALUE // 6)  # the largest: each is written \u001b
+CHARACTERS = {
+    "letters": "ab",
+    "quotes": '"a',
+    "quotes alone": '""',
+    "backslashes": "\\\\",
+    "escape sequences of terminals": "\x1b[",
+    "control characters": "\x1b\x01",
+    "ends of lines": "\r\n",
+    "deleted": "\x7f\x80",
+    "two bytes": "éß",
+    "three bytes": "\u2028\ufffd",
+    "four bytes": "😀😀",
+}
+
+
+@pytest.mark.parametrize("pair", CHARACTERS.values(), ids=CHARACTERS)
+async def test_an_answer_fits_whatever_characters_are_handed_over(
+    store: engine.Database, pair: str
+) -> None:
+    """A sidecar that cannot read an answer is acknowledged nothing, and asks the same again."""
+    texts = {"error": pair * 2000, "item": pair * 250, "payload": {pair: [pair * 100]}}
+    words = [said.letter(seq, **texts) for seq in range(4, 104)]
+    await said.keep(store, said.report("pod-1", *words, said.checkpoint(104, CHECKPOINT)))
+    await act(store, dead_letters.Act.REQUEUE, *range(4, 104))
+
+    written = await whole_answer(store, await later_run(store, 1))
+
+    assert len(written) < sidecar.LARGEST_ANSWER - HEADERS
+    run = msgspec.json.decode(written)["run"]
+    assert run["checkpoint"]["value"] == CHECKPOINT
+    letters = msgspec.json.encode(run["requeued"])
+    assert letters in written
+    one_more = len(letters) // len(run["requeued"])
+    assert len(letters) <= reporting.LARGEST_REQUEUED < len(letters) + one_more
 
 
 async def handle(

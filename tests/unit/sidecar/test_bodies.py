@@ -1,5 +1,6 @@
 import io
 import json
+import urllib.parse
 from typing import Any
 
 import pytest
@@ -103,11 +104,58 @@ def test_a_form_has_numbers_counters_and_documents() -> None:
         ("{page: 7}", "{page: 7}"),
         ("NaN", "NaN"),
         ("9007199254740992", "9007199254740992"),
+        ("1e999", "1e999"),
+        ("[9007199254740992 of them", "[9007199254740992 of them"),
+        ('{"id": 9007199254740992', '{"id": 9007199254740992'),
+        ('{"id":"9007199254740992"}', {"id": "9007199254740992"}),
         ("", ""),
     ],
 )
 def test_a_document_in_a_form_is_json_or_else_a_text(text: str, value: Any) -> None:  # noqa: ANN401
     assert bodies.fields(f"value={text}".encode(), FORM) == {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("field", "document"),
+    [
+        pytest.param("value", '{"last_id": 1234567890123456789}', id="an id"),
+        pytest.param("payload", " [-9007199254740992]", id="below zero"),
+        pytest.param("metadata", '{"a": [1, {"b": 1e16}]}', id="deep inside"),
+        pytest.param("counters", '{"a": 1e999}', id="without end"),
+        pytest.param("value", '["x", NaN]', id="NaN"),
+        pytest.param("payload", '{"a": -Infinity}', id="infinity"),
+        pytest.param("value", "[" + "9" * 5000 + "]", id="5,000 digits"),
+    ],
+)
+def test_a_document_is_refused_for_a_number_in_a_form_as_in_json(field: str, document: str) -> None:
+    refused = []
+    for body in (f'{{"{field}": {document}}}', f"{field}={document}"):
+        with pytest.raises(refusals.Refused, match=r"9007199254740991.*a string") as caught:
+            bodies.fields(body.encode(), FORM)
+        refused.append((caught.value.status, caught.value.detail))
+    assert refused[0] == refused[1]
+    assert refused[0][0] == 422
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=9,
+    ).filter(lambda value: isinstance(value, list | dict))
+)
+def test_a_document_means_the_same_in_a_form_as_in_json(
+    document: list[Any] | dict[str, Any],
+) -> None:
+    def read(body: str) -> dict[str, Any] | tuple[int, str]:
+        try:
+            return bodies.fields(body.encode(), FORM)
+        except refusals.Refused as refusal:
+            return refusal.status, refusal.detail
+
+    written = json.dumps(document)
+    form = f"value={urllib.parse.quote(written)}"
+    assert read(form) == read(f'{{"value": {written}}}')
 
 
 def test_a_text_in_a_form_stays_a_text() -> None:

@@ -1,13 +1,15 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_sidecar import agenda, buffer, intake, kinds, refusals, run, settings
+from rollcall_sidecar import agenda, buffer, ingest, intake, kinds, refusals, run, settings
 
 LETTER = "019a0000-0000-8000-8000-000000000001"
+OTHER_LETTER = "019a0000-0000-8000-8000-00000000000b"
 
 
 class Plan(agenda.Agenda):
@@ -38,6 +40,15 @@ class Pod:
 
     def post(self, path: str, *, awaited: bool = False, **fields: object) -> intake.Receipt:
         return self.intake.take(path, json.dumps(fields).encode(), "", awaited=awaited)
+
+    def is_told(self, *letters: str) -> None:
+        told = {"complete": True, "requeued": [{"id": letter} for letter in letters]}
+        answer = ingest.Outcome(reason="acknowledged", acknowledged=True, run=told)
+        self.known.record(answer, now=datetime.now(UTC))
+
+    @property
+    def requeued(self) -> list[str]:
+        return [letter["id"] for letter in self.known.view()["requeued"]]
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -81,11 +92,57 @@ def test_who_waits_is_hurried_for() -> None:
     assert pod.plan.told == ["hurry"]
 
 
-def test_own_checkpoints_and_handled_letters_show_in_the_run() -> None:
+def test_own_checkpoints_show_in_the_run() -> None:
     pod = Pod()
     pod.post("/checkpoint", value=7)
-    pod.post("/handled", id=LETTER)
     assert pod.known.view()["checkpoint"]["value"] == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        pytest.param("/handled", {"id": LETTER}, id="handled"),
+        pytest.param("/dead-letter", {"item": "i", "requeueOf": LETTER}, id="put aside anew"),
+    ],
+)
+def test_a_program_that_starts_again_is_not_told_of_a_letter_that_it_is_done_with(
+    path: str, fields: dict[str, Any]
+) -> None:
+    pod = Pod()
+    pod.is_told(LETTER, OTHER_LETTER)
+    pod.post(path, **fields)
+    assert pod.requeued == [OTHER_LETTER]
+    pod.is_told(LETTER, OTHER_LETTER)  # by an api that has not got it yet
+    assert pod.requeued == [OTHER_LETTER]
+
+
+def test_a_dead_letter_that_was_none_before_takes_none_off_the_run() -> None:
+    pod = Pod()
+    pod.is_told(LETTER)
+    pod.post("/dead-letter", item="i")
+    pod.post("/dead-letter", item="i", requeueOf=None)
+    assert pod.requeued == [LETTER]
+
+
+def test_a_letter_that_is_put_aside_anew_in_many_parts_makes_none_come_back() -> None:
+    pod = Pod()
+    pod.is_told(LETTER, OTHER_LETTER)
+    pod.post("/handled", id=OTHER_LETTER)
+    for part in range(run.MOST_HANDLED):
+        pod.post("/dead-letter", item=f"part {part}", requeueOf=LETTER.upper())
+    assert pod.requeued == []
+
+
+def test_a_letter_that_is_not_accepted_anew_stays_to_be_processed() -> None:
+    pod = Pod()
+    pod.is_told(LETTER)
+    with pytest.raises(refusals.Refused):
+        pod.post("/dead-letter", item="i" * 501, requeueOf=LETTER)
+    for _ in range((buffer.ROOM - buffer.RESERVE) // 65_536):
+        pod.post("/dead-letter", item="i", payload="p" * 65_000)
+    with pytest.raises(refusals.Refused, match="1 MiB"):
+        pod.post("/dead-letter", item="i", payload="p" * 65_000, requeueOf=LETTER)
+    assert pod.requeued == [LETTER]
 
 
 def test_what_is_refused_leaves_no_trace() -> None:
