@@ -101,7 +101,7 @@ def read(spec: Mapping[str, Any], installation: Defaults) -> Policy:
         rules=rules,
         alerts=_alerts(spec.get("alerts") or {}, installation),
         window=windows.read(spec),
-        heartbeat=_heartbeat(spec.get("tracking") or {}),
+        heartbeat=heartbeat(spec),
     )
 
 
@@ -139,8 +139,9 @@ def _step(raw: Mapping[str, Any], field: str) -> EscalationStep:
     )
 
 
-def _heartbeat(raw: Mapping[str, Any]) -> timedelta:
-    said = raw.get("heartbeatInterval")
+def heartbeat(spec: Mapping[str, Any]) -> timedelta:
+    """Read how often sidecars of the job report; raises errors.InvalidSpec."""
+    said = (spec.get("tracking") or {}).get("heartbeatInterval")
     if not said:
         return tracking.DEFAULT_HEARTBEAT
     return rule_specs.duration("tracking.heartbeatInterval", said)

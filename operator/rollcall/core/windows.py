@@ -6,7 +6,8 @@ The rules:
 - Only a run that succeeded has processed its window. A partial one has not, and gives it back also
   where its result came so late that the window counted as processed.
 - At most one window of a job is open. It is judged when the next one is handed out, by the status
-  of its own run: nothing else ends it, and nothing has to be swept.
+  of its own run: nothing else ends it, and nothing has to be swept. But a pod of a run that
+  is over may be at work in its grace period (Replace, deletion): its run still has the window.
 - What a run was given and did not process is given to the next, also where none ever succeeded.
 - Only runs of a slot have one, and only where no two of them run at a time: Forbid or Replace.
 """
@@ -21,6 +22,8 @@ from uuid import UUID
 from rollcall.core import durations, errors, slots
 from rollcall.core.executions import OPEN, Status, Trigger
 
+# A pod that reported so many heartbeat intervals ago and did not end is taken to be at work.
+AT_WORK_FOR = 4
 # Runs by hand are for looking, and may come at any time.
 TRIGGERS = frozenset({Trigger.SCHEDULE})
 CONCURRENCY = frozenset({"Forbid", "Replace"})
@@ -58,16 +61,21 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A window that a run has or had, and the status of that run in the ledger."""
+    """A window that a run has or had, and the status of that run in the ledger.
+
+    `is_at_work` says whether a pod of the run has not ended, whatever became of the run.
+    """
 
     execution_id: UUID
     stretch: Stretch
     status: Status
+    is_at_work: bool = False
 
     @property
     def verdict(self) -> State:
         """What its run made of it."""
-        return state_of(State.OPEN, self.status)
+        made = state_of(State.OPEN, self.status)
+        return State.OPEN if made is State.RELEASED and self.is_at_work else made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """What a run is told of itself: its key, date, deadline and window, and what earlier runs left.
 
-Asking again gives the same, for every pod of the run. Only who asks gets a window and dead letters
-handed over: runs that do not ask keep nobody waiting.
+Asking again gives the same, for every pod of the run. Only a run whose sidecar asks, where a program
+can ask it in turn, gets a window and dead letters handed over.
 """
 
 from datetime import date, datetime
 from uuid import UUID
 
-from rollcall.core import ids, reporting, slots, windows, zones
+from rollcall.core import ids, policies, reporting, slots, windows, zones
 from rollcall.core.executions import Trigger
 from rollcall.services import ports
 
@@ -51,10 +51,12 @@ async def _window(
         trigger=identity.trigger,
         revision=revision,
     )
-    wish = windows.read(await transaction.registry.policy(identity.cronjob_id))
+    policy = await transaction.registry.policy(identity.cronjob_id)
+    wish = windows.read(policy)
     if wish is None or not asking.may_have_one:
         return None, None
-    held = await transaction.windows.open_of(identity.cronjob_id)
+    heard_since = transaction.now - windows.AT_WORK_FOR * policies.heartbeat(policy)
+    held = await transaction.windows.open_of(identity.cronjob_id, heard_since)
     done = await transaction.windows.newest_done(identity.cronjob_id)
     decision = windows.decide(
         asking, wish, open_lease=held.lease if held else None, newest_done=done

@@ -4,7 +4,7 @@ What is decided about them is decided under the lock on the job's row, so that t
 once take turns; the partial unique index is the last word.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from rollcall.store import failures, models
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Window)
 _runs = models.table(models.Execution)
+_pods = models.table(models.Attempt)
 
 # Built once: building a statement costs more than running it. NO KEY: rows that refer to the job
 # may still be inserted.
@@ -27,6 +28,12 @@ _LOCK = (
     sa.select(_jobs.c.id)
     .where(_jobs.c.id == sa.bindparam("cronjob_id"))
     .with_for_update(key_share=True)
+)
+_IS_AT_WORK = sa.exists().where(
+    _pods.c.execution_id == _rows.c.execution_id,
+    _pods.c.ended_at.is_(None),
+    _pods.c.final_at.is_(None),
+    _pods.c.last_heartbeat_at > sa.bindparam("heard_since", type_=sa.DateTime(timezone=True)),
 )
 _OF_STATE = (
     sa.select(_rows, _runs.c.status, _runs.c.job_name)
@@ -40,7 +47,9 @@ _OF_STATE = (
     .limit(1)
 )
 # The state is written out, so that the planner recognises the partial index.
-_OPEN = _OF_STATE.where(_rows.c.state == sa.literal_column("'open'"))
+_OPEN = _OF_STATE.add_columns(_IS_AT_WORK.label("is_at_work")).where(
+    _rows.c.state == sa.literal_column("'open'")
+)
 _DONE = _OF_STATE.where(_rows.c.state == sa.literal_column("'done'"))
 _ADD = sa.insert(_rows)
 _SETTLE = (
@@ -57,11 +66,15 @@ class Windows:
     connection: AsyncConnection
     now: datetime
 
-    async def open_of(self, cronjob_id: UUID) -> ports.OpenWindow | None:
+    async def open_of(self, cronjob_id: UUID, heard_since: datetime) -> ports.OpenWindow | None:
         """Lock the job's row until the transaction ends, then return the open window."""
         await self.connection.execute(_LOCK, {"cronjob_id": cronjob_id})
-        row = (await self.connection.execute(_OPEN, {"cronjob_id": cronjob_id})).one_or_none()
-        return ports.OpenWindow(lease=_lease(row), job_name=row.job_name or "") if row else None
+        asked = {"cronjob_id": cronjob_id, "heard_since": heard_since}
+        row = (await self.connection.execute(_OPEN, asked)).one_or_none()
+        if row is None:
+            return None
+        lease = replace(_lease(row), is_at_work=row.is_at_work)
+        return ports.OpenWindow(lease=lease, job_name=row.job_name or "")
 
     async def newest_done(self, cronjob_id: UUID) -> windows.Lease | None:
         """Return the processed window that ends last."""

@@ -88,7 +88,7 @@ async def test_a_run_that_fails_half_way_is_taken_up_by_the_next_one(
     async with store.transaction() as unit:
         (before,) = await unit.reports.of(failed.id)
         (after,) = await unit.reports.of(second.id)
-        held = await unit.windows.open_of(JOB.id)
+        held = await unit.windows.open_of(JOB.id, unit.now)
     assert (before.errors, before.result, before.lost) == (1, None, {})
     assert before.progress is not None
     assert (before.progress.done, before.progress.counters) == (2, {"rows": 20})

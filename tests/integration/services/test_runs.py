@@ -59,7 +59,21 @@ class World:
         return await self.store.run(lambda unit: runs.told(unit, identity))
 
     async def reports(self, identity: ports.Identity, *items: reporting.Item) -> None:
-        report = reporting.Report(pod_uid=identity.pod_uid, at=self.clock(), boot=BOOT, items=items)
+        await self._keeps(identity, items=items)
+
+    async def leaves(self, identity: ports.Identity, how: str) -> None:
+        """Let a pod be no longer at work, in one of LEAVINGS."""
+        if how == LEAVINGS[0]:
+            await self._keeps(identity, is_final=True)
+        elif how == LEAVINGS[1]:
+            pod = builders.attempt(identity.pod_uid, ended_at=self.clock())
+            run = builders.execution(self.job, slot_at=identity.slot_at)
+            await self.store.run(lambda unit: unit.attempts.observe({run: [pod]}))
+        else:
+            self.clock.advance(MINUTE)
+
+    async def _keeps(self, identity: ports.Identity, **said: Any) -> None:  # noqa: ANN401 - fields
+        report = reporting.Report(pod_uid=identity.pod_uid, at=self.clock(), boot=BOOT, **said)
         await self.store.run(lambda unit: unit.reports.keep([report]))
 
 
@@ -125,6 +139,29 @@ async def test_a_window_that_another_run_has_is_named_with_it(world: World) -> N
     await world.ends(holder, Status.REPLACED)
     again = await world.told(waiting)
     assert (again.window, again.window_held_by, again.is_complete) == (span(-5, 5), None, True)
+
+
+LEAVINGS = ("says goodbye", "is seen to have ended", "is not heard any more")
+
+
+@pytest.mark.parametrize("leaves", LEAVINGS)
+async def test_a_replaced_run_has_its_window_until_its_pod_is_gone(
+    world: World, leaves: str
+) -> None:
+    await world.begin({})
+    replaced = await world.starts(0)
+    await world.told(replaced)
+    following = await world.starts(1)
+    await world.reports(replaced)
+    await world.ends(replaced, Status.REPLACED)
+    told = await world.told(following)
+    assert (told.window, told.is_complete) == (None, False)
+    assert told.window_held_by
+    assert told.window_held_by.execution_id == replaced.execution_id
+
+    await world.leaves(replaced, leaves)
+
+    assert (await world.told(following)).window == span(-5, 5)
 
 
 async def test_a_success_that_turns_out_to_be_partial_gives_its_window_back(world: World) -> None:

@@ -41,7 +41,7 @@ async def open_window(store: engine.Database, run: executions.Execution, **size:
 
 async def open_of(store: engine.Database, job: ports.TrackedJob = JOB) -> ports.OpenWindow | None:
     async with store.transaction() as unit:
-        return await unit.windows.open_of(job.id)
+        return await unit.windows.open_of(job.id, unit.now)
 
 
 async def test_a_job_without_windows_has_none(store: engine.Database) -> None:
@@ -123,7 +123,7 @@ async def test_the_newest_processed_window_is_the_one_that_ends_last(
 async def test_two_runs_that_ask_at_once_take_turns(store: engine.Database) -> None:
     async def ask(run: executions.Execution) -> bool:
         async with store.transaction() as unit:
-            if await unit.windows.open_of(JOB.id):
+            if await unit.windows.open_of(JOB.id, unit.now):
                 return False
             await asyncio.sleep(0.05)
             await unit.windows.open(JOB.id, run.id, stretch(run))

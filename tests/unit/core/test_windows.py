@@ -109,6 +109,20 @@ def test_any_other_end_leaves_it_to_the_next_run(status: Status) -> None:
     )
 
 
+@pytest.mark.parametrize("status", [Status.REPLACED, Status.FAILED, Status.UNKNOWN])
+def test_a_run_that_is_over_has_its_window_as_long_as_a_pod_of_it_is_at_work(
+    status: Status,
+) -> None:
+    held = replace(lease(status), is_at_work=True)
+    assert decide(held=held) == Decision(held_by=OTHER)
+    assert decide(held=replace(held, is_at_work=False)).window == stretch(-4, 0)
+
+
+def test_what_a_run_that_succeeded_processed_is_processed_though_its_pod_still_ends() -> None:
+    held = replace(lease(Status.SUCCEEDED), is_at_work=True)
+    assert decide(held=held).window == stretch(-2, 0)
+
+
 def test_a_run_that_turns_out_to_be_partial_later_gives_its_window_back() -> None:
     assert decide(done=lease(Status.PARTIAL)).window == stretch(-4, 0)
 

@@ -55,8 +55,11 @@ class Reports(Protocol):
 class Windows(Protocol):
     """The stretches of time that a job's runs process."""
 
-    async def open_of(self, cronjob_id: UUID) -> OpenWindow | None:
-        """Lock the job's row until the transaction ends, then return the open window."""
+    async def open_of(self, cronjob_id: UUID, heard_since: datetime) -> OpenWindow | None:
+        """Lock the job's row until the transaction ends, then return the open window.
+
+        A pod that was heard since then and has not ended is at work.
+        """
 
     async def newest_done(self, cronjob_id: UUID) -> windows.Lease | None:
         """Return the processed window that ends last."""
