@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,21 @@ from support import ledger as ledgers
 from support import programs
 
 MINUTE = timedelta(minutes=1)
+# Told to end it takes ten seconds, and leaves its result where it needs no HTTP.
+SLOW_TO_END = """
+end() {
+  sleep 10
+  printf '{"rollcall": {"result": "partial", "message": "3 of 5 files"}}' > /dev/termination-log
+  exit 0
+}
+trap end TERM
+sleep 600 & wait"""
+LEASES = """
+SELECT w.from_at, w.until_at, w.state, w.opened_at,
+    (SELECT max(least(a.final_at, a.ended_at)) FROM attempts a
+     WHERE a.execution_id = w.execution_id) AS gone_at
+FROM windows w JOIN cronjobs c ON c.id = w.cronjob_id
+WHERE c.namespace = %s ORDER BY w.slot_at LIMIT 2"""
 
 
 @pytest.mark.parametrize("script", [programs.PYTHON, programs.SHELL], ids=["python", "shell"])
@@ -67,6 +83,34 @@ async def test_a_program_without_http_says_partial_in_its_termination_message(
     assert status.get("lastSuccessfulTime") is None
     assert status["consecutiveFailures"] == 0
     assert await receiver.of(namespace, "half") == []
+
+
+async def test_a_run_that_is_replaced_has_its_window_until_its_pod_has_ended_and_said_so(
+    namespace: kubes.Place, ledger: ledgers.Ledger
+) -> None:
+    job = kubes.job_template(namespace.image, SLOW_TO_END)
+    job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
+    await namespace.apply_job(
+        "slow", jobTemplate=job, concurrencyPolicy="Replace", window={"initial": "1h"}
+    )
+    replaced = await ledger.reached(namespace, "slow", "replaced", 200)
+    told = await kubes.eventually(
+        lambda: ledger.reports(namespace, "slow"),
+        60,
+        what="the last words of a pod that outlives its Job",
+        good=lambda told: told and told[0].result,
+    )
+    assert (told[0].result, told[0].result_message) == ("partial", "3 of 5 files")
+    first, second = await kubes.eventually(
+        lambda: ledger.ask(LEASES, namespace.name), 60, what="two windows", good=_are_two
+    )
+    assert (first["from_at"], first["state"]) == (second["from_at"], "released")
+    assert first["until_at"] == replaced.slot_at
+    assert first["gone_at"] <= second["opened_at"]
+
+
+def _are_two(windows: Sequence[dict[str, Any]]) -> bool:
+    return len(windows) > 1
 
 
 def _ended_twice(rows: Sequence[ledgers.Row]) -> bool:

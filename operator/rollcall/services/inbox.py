@@ -4,7 +4,7 @@ A burst costs memory by living objects, not by events. Nothing here waits or wri
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from rollcall.core import executions, upstream
 
 PARKED_STEP = timedelta(seconds=2)
 PARKED_FOR = timedelta(minutes=5)  # a Job whose TrackedCronJob is not registered yet waits so long
+JOBLESS_STEP = timedelta(seconds=5)  # the Job of a pod comes within a moment, if it does
 # How long a Job may be without pods, and a pod without a word, before Events are asked for why.
 SILENT_JOB = timedelta(seconds=5)
 SILENT_POD = timedelta(seconds=30)
@@ -64,10 +65,7 @@ class Inbox:
         self._ask(job.job_uid, entry)
 
     def pod(self, attempt: executions.Attempt) -> None:
-        """Remember a pod of a Job; what Events said before is out of date with it.
-
-        One whose Job does not come within PARKED_FOR is forgotten: most outlived it.
-        """
+        """Remember a pod of a Job; what Events said before is out of date with it."""
         entry = self._entries.setdefault(attempt.job_uid, Entry())
         if entry.pods.get(attempt.pod_uid) == attempt:
             return
@@ -76,7 +74,7 @@ class Inbox:
         if entry.job:
             self._ask(attempt.job_uid, entry)
         else:
-            self._await_job(attempt.job_uid)
+            self._await_job(attempt.job_uid, entry)
 
     def blocked(self, silent: Silent, cause: upstream.Cause) -> None:
         """Remember what Events say of something silent, unless it has got on meanwhile."""
@@ -98,7 +96,6 @@ class Inbox:
         """Remember the hint that a Job is gone, and nobody saw it go."""
         entry = self._entries.get(job_uid)
         if entry is None or entry.job is None:
-            self._forget(job_uid)
             self._unseen.setdefault(job_uid, self._clock())
             self.arrived.set()
         elif entry.gone_at is None:
@@ -127,6 +124,23 @@ class Inbox:
         if not ready:
             self.arrived.clear()
         return {uid: self._entries[uid] for uid in ready[:limit]}
+
+    def jobless(self, limit: int) -> list[executions.Attempt]:
+        """Return pods of whose Job nothing has come, which are to be tried without it."""
+        now, pods = self._clock(), list[executions.Attempt]()
+        for entry in (self._entries[uid] for uid in self._early):
+            if len(pods) < limit and _is_ready(entry, now):
+                pods += entry.pods.values()
+        return pods
+
+    def tried(self, pods: Sequence[executions.Attempt], kept: Collection[str]) -> None:
+        """Forget pods without their Job that are kept; try the others again, for PARKED_FOR."""
+        for pod in pods:
+            entry = self._entries.get(pod.job_uid)
+            if entry and entry.job is None and entry.pods.get(pod.pod_uid) == pod:
+                if pod.pod_uid in kept:
+                    del entry.pods[pod.pod_uid]
+                self._tried(pod.job_uid, entry)
 
     def unseen(self) -> set[str]:
         """Return the UIDs of vanished Jobs of which only the store knows."""
@@ -161,17 +175,20 @@ class Inbox:
             return
         self.defer(job_uid)
 
-    def _await_job(self, job_uid: str) -> None:
+    def _await_job(self, job_uid: str, entry: Entry) -> None:
+        self._early.setdefault(job_uid, self._clock())
+        entry.parked_until = entry.parked_until or self._clock() + JOBLESS_STEP
+
+    def _tried(self, job_uid: str, entry: Entry) -> None:
         now = self._clock()
-        self._early.setdefault(job_uid, now)
-        while self._early:
-            oldest, since = next(iter(self._early.items()))
-            if now - since <= PARKED_FOR:
-                return
-            self._forget(oldest)
+        if not entry.pods or now - self._early[job_uid] > PARKED_FOR:
+            self._forget(job_uid)
+        else:
+            entry.parked_until = now + JOBLESS_STEP
 
     def _ask(self, job_uid: str, entry: Entry) -> None:
-        self._early.pop(job_uid, None)
+        if self._early.pop(job_uid, None):
+            entry.parked_until = None
         entry.news += 1
         entry.waiting_since = entry.waiting_since or self._clock()
         self._waiting.setdefault(job_uid, None)

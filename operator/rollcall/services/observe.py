@@ -12,7 +12,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from rollcall.core import executions, ids, observations, pod_events, upstream
-from rollcall.services import last_words, ports
+from rollcall.services import pods, ports
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +110,15 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
         if one.cronjob_id in owners
         and (current := await _current(transaction, one, owners[one.cronjob_id], stored))
     ]
-    pods = await _keep_pods(transaction, [(one, before) for one, before, _ in found])
+    known = await pods.keep(
+        transaction,
+        [
+            pods.Seen(run=before, job_name=one.job.job_name, pods=one.pods)
+            for one, before, _ in found
+        ],
+    )
     changes = [
-        _change(one, before, pods[before.id], transaction.now, is_stored=is_stored)
+        _change(one, before, known[before.id], transaction.now, is_stored=is_stored)
         for one, before, is_stored in found
     ]
     refused = await _save(transaction, [change for change in changes if change.is_news])
@@ -137,23 +143,6 @@ def _change(
         before=before,
         after=after,
         is_news=not is_stored or after != before,
-    )
-
-
-async def _keep_pods(
-    transaction: ports.Transaction, found: Sequence[tuple[_Reading, executions.Execution]]
-) -> Mapping[UUID, Sequence[executions.Attempt]]:
-    """Keep the pods and what they left; return all pods of each run, oldest first."""
-    seen = {run: [last_words.for_people(pod) for pod in one.pods] for one, run in found}
-    stored = await transaction.attempts.observe(seen)
-    return await last_words.keep(
-        transaction,
-        [
-            last_words.Found(
-                run=run, job_name=one.job.job_name, seen=one.pods, stored=stored[run.id]
-            )
-            for one, run in found
-        ],
     )
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from rollcall.core import errors, executions
-from rollcall.services import gone, inbox, observe, ports
+from rollcall.services import gone, inbox, observe, outliving, ports
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Writer:
         self._changed = changed
         self._recorded = recorded
         self._gone = gone.Gone(store=store, evidence=evidence, cluster=cluster)
+        self._outliving = outliving.Outliving(store=store, inbox=inbox, changed=changed)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -72,6 +73,7 @@ class Writer:
         unseen = self._inbox.unseen()
         if unseen:
             await self._conclude_unseen(unseen)
+        await self._outliving.flush()
         taken_at = self._clock()
         piece = self._inbox.take(PIECE)
         if not piece:

@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import executions, texts
 from rollcall.services import ports
-from rollcall.store import arrays, models
+from rollcall.store import arrays, models, run_rows
 
 _jobs = models.table(models.CronJob)
 _runs = models.table(models.Execution)
 _pods = models.table(models.Attempt)
+_SAME_RUN = sa.and_(_runs.c.slot_at == _pods.c.slot_at, _runs.c.id == _pods.c.execution_id)
+_POD_UIDS = sa.bindparam("pod_uids", type_=sa.ARRAY(sa.Text))
 
 
 @dataclass(slots=True)
@@ -48,6 +50,16 @@ class Attempts:
         asked = [uid for uid in pod_uids if texts.is_storable(uid)]
         rows = await self.connection.execute(_IDENTITIES, {"pod_uids": asked})
         return {row.pod_uid: _identity(row) for row in rows}
+
+    async def of_runs_over(self, pod_uids: Collection[str]) -> Mapping[str, ports.Outlived]:
+        """Return those of these pods that are known and whose run is over, by UID."""
+        rows = await self.connection.execute(_OF_RUNS_OVER, {"pod_uids": list(pod_uids)})
+        return {
+            row.pod_uid: ports.Outlived(
+                run=run_rows.execution_of(row), pod_has_ended=row.pod_has_ended
+            )
+            for row in rows
+        }
 
 
 # What a reading of the cluster writes.
@@ -95,7 +107,6 @@ def _identities() -> sa.Select[Any]:
         )
         .scalar_subquery()
     )
-    same_run = sa.and_(_runs.c.slot_at == _pods.c.slot_at, _runs.c.id == _pods.c.execution_id)
     return (
         sa.select(
             _pods.c.pod_uid,
@@ -109,9 +120,9 @@ def _identities() -> sa.Select[Any]:
             number.label("number"),
             _pods.c.index.label("index_"),  # rows are tuples, and have a method of that name
         )
-        .join_from(_pods, _runs, same_run)
+        .join_from(_pods, _runs, _SAME_RUN)
         .join(_jobs, _jobs.c.id == _pods.c.cronjob_id)
-        .where(_pods.c.pod_uid == sa.any_(sa.bindparam("pod_uids", type_=sa.ARRAY(sa.Text))))
+        .where(_pods.c.pod_uid == sa.any_(_POD_UIDS))
     )
 
 
@@ -125,6 +136,11 @@ _READ = (
 # Built once: building a statement costs more than running it.
 _UPSERT = _upsert()
 _IDENTITIES = _identities()
+_OF_RUNS_OVER = (
+    sa.select(_runs, _pods.c.pod_uid, _pods.c.ended_at.is_not(None).label("pod_has_ended"))
+    .join_from(_pods, _runs, _SAME_RUN)
+    .where(_pods.c.pod_uid == sa.any_(_POD_UIDS), _runs.c.status.not_in(executions.OPEN))
+)
 _OF_EXECUTIONS = (
     sa.select(*(_pods.c[name] for name in _READ))
     .where(_pods.c.execution_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))

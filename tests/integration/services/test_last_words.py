@@ -8,7 +8,7 @@ import pytest
 
 from rollcall.core import executions, reporting
 from rollcall.core.executions import Status
-from rollcall.services import runs
+from rollcall.services import inbox, runs
 from rollcall.store import engine
 from support import builders, clocks
 from support.observing import World
@@ -293,3 +293,37 @@ async def test_a_stage_that_was_left_is_told_with_the_end_of_its_pod(world: Worl
         (2 * SECOND, "report-pod-1: load"),
         (4 * SECOND, "report-pod-1: store"),
     ]
+
+
+async def _replaced(world: World) -> None:
+    """Let the first run be replaced by the next, while its pod still ends."""
+    await world.register(builders.revision(concurrency="Replace"))
+    await world.sees(started_at=AT + SECOND)
+    (job,) = world.cluster.living.values()
+    await world.starts(1)
+    await world.goes(job)
+    assert await world.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["", "after-a-restart"])
+async def test_what_a_pod_leaves_that_outlives_its_job_is_kept_once(
+    world: World, restarts: bool
+) -> None:
+    await _replaced(world)
+    if restarts:
+        world.restart()
+    for _ in range(2):
+        await pod_ends(world, sidecar_said=left(result=RESULT, lost={"error": 2}))
+        world.clock.advance(inbox.JOBLESS_STEP)
+        await world.writer.flush()
+        world.restart()
+
+    replaced, _ = await world.runs()
+    async with world.store.transaction() as unit:
+        (one,) = await unit.reports.of(replaced.id)
+        (pod,) = (await unit.attempts.observe({replaced: ()}))[replaced.id]
+        lines = [line.reason for line in await unit.events.of(replaced.id)]
+    assert (one.result_message, one.final_at) == ("3 of 5", AT + 4 * SECOND)
+    assert pod.ended_at == AT + 4 * SECOND
+    assert lines.count("ReportsLost") == 1
+    assert (await world.ends())[0] == (Status.REPLACED, "Replaced")

@@ -127,15 +127,68 @@ def test_a_pod_that_comes_before_its_job_waits_for_it(box: inbox.Inbox) -> None:
     assert list(box.take(10)["job-1"].pods) == ["pod-1"]
 
 
-def test_pods_that_outlive_their_job_are_forgotten(box: inbox.Inbox, clock: clocks.Clock) -> None:
+def outlives(box: inbox.Inbox, clock: clocks.Clock) -> executions.Attempt:
+    """Let a Job go, and its pod end after it."""
     box.job(job())
+    box.pod(builders.attempt())
     box.deleted("job-1")
     box.written("job-1", box.take(10)["job-1"].news)
-    box.pod(builders.attempt(ended_at=AT))
+    late = builders.attempt(ended_at=AT)
+    box.pod(late)
+    assert box.jobless(10) == []
+    clock.advance(inbox.JOBLESS_STEP)
+    return late
+
+
+def test_a_pod_that_outlives_its_job_is_tried_without_it_until_it_is_kept(
+    box: inbox.Inbox, clock: clocks.Clock
+) -> None:
+    late = outlives(box, clock)
+    assert box.jobless(10) == [late]
+    box.tried([late], ())
+    assert box.jobless(10) == []
+    clock.advance(inbox.JOBLESS_STEP)
+    assert box.jobless(10) == [late]
+    box.tried([late], {late.pod_uid})
+    clock.advance(inbox.JOBLESS_STEP)
+    assert box.jobless(10) == []
+
+
+def test_what_came_in_while_such_a_pod_was_kept_is_tried_next(
+    box: inbox.Inbox, clock: clocks.Clock
+) -> None:
+    late = outlives(box, clock)
+    newer = builders.attempt(ended_at=AT, exit_code=1)
+    box.pod(newer)
+    box.tried([late], {late.pod_uid})
+    assert box.jobless(10) == [newer]
+
+
+def test_a_job_that_comes_late_has_its_pods_at_once(box: inbox.Inbox, clock: clocks.Clock) -> None:
+    late = outlives(box, clock)
+    box.tried([late], ())
+    box.job(job())
+    assert (box.jobless(10), box.take(10)["job-1"].pods) == ([], {"pod-1": late})
+
+
+def test_pods_that_nobody_knows_are_forgotten_in_the_end(
+    box: inbox.Inbox, clock: clocks.Clock
+) -> None:
+    late = outlives(box, clock)
     clock.advance(inbox.PARKED_FOR + SECOND)
-    box.pod(builders.attempt("pod-2", job_uid="job-2"))
+    box.tried([late], ())
+    clock.advance(inbox.PARKED_FOR)
+    assert box.jobless(10) == []
     box.job(job())
     assert box.take(10)["job-1"].pods == {}
+
+
+def test_a_job_that_nobody_saw_go_leaves_its_pods(box: inbox.Inbox, clock: clocks.Clock) -> None:
+    late = builders.attempt(ended_at=AT)
+    box.pod(late)
+    box.vanished("job-1")
+    clock.advance(inbox.JOBLESS_STEP)
+    assert (box.jobless(10), box.unseen()) == ([late], {"job-1"})
 
 
 def test_a_vanished_job_of_which_only_the_store_knows_waits_as_long_as_it_is_not_settled(

@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from rollcall.core import executions, setups, slots, streaks
-from rollcall.services.ports.values import Identity, SlotKey, Started, Story, UsedTemplate
+from rollcall.services.ports.values import Identity, Outlived, SlotKey, Started, Story, UsedTemplate
 
 
 class Ledger(Protocol):
@@ -109,6 +109,9 @@ class Attempts(Protocol):
 
     async def identify(self, pod_uids: Collection[str]) -> Mapping[str, Identity]:
         """Return whose pods these are, by UID; unknown ones are left out."""
+
+    async def of_runs_over(self, pod_uids: Collection[str]) -> Mapping[str, Outlived]:
+        """Return those of these pods that are known and whose run is over, by UID."""
 
 
 class Events(Protocol):

@@ -178,6 +178,14 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlived:
+    """A run that is over, and whether this pod of it has been seen to end."""
+
+    run: executions.Execution
+    pod_has_ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWindow:
     """The open window of a job, and the Job that has it."""
 
