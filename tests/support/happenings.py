@@ -1,12 +1,16 @@
 """What happens in a timeline: runs end, pods start and report, people and machines do things."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from rollcall.api import reports
 from rollcall.core import policies, reporting
 from rollcall.core.executions import Attempt, Status
 from rollcall.services import ports
 from support import builders
+from support import reporting as wire
+from support.said import BOOT
 from support.stories import HOUR, HOURLY, SLOT_AT, Story, ended_with
 
 MIDNIGHT = SLOT_AT.replace(hour=0)
@@ -64,6 +68,22 @@ class Happenings:
         """Let that pod be heard."""
         report = reporting.Report(pod_uid="pod-1", at=self.story.clock())
         await self.story.store.run(lambda unit: unit.reports.keep([report]))
+
+    async def says(self, **fields: object) -> None:
+        """Let that pod report this, read and kept as the api does, and its job be looked at."""
+        body = wire.report(boot=BOOT) | fields
+        told = reports.read(json.dumps(body).encode()).told
+        assert told.progress or told.items, "nothing of it is kept"
+        report = reporting.Report(
+            pod_uid="pod-1",
+            at=self.story.clock(),
+            boot=told.boot,
+            progress=told.progress,
+            items=told.items,
+        )
+        async with self.story.store.transaction() as unit:
+            await unit.reports.keep([report])
+            await unit.schedule.look_at({self.story.job.id: self.story.clock()})
 
     async def keeps_reports(self) -> None:
         """Let an api process say that it does."""

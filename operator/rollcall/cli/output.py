@@ -24,8 +24,9 @@ def show(lines: Iterable[str]) -> None:
 
 
 def as_json(document: object) -> list[str]:
-    """Write a document for programs, which people can read too."""
-    return [json.dumps(document, indent=2, ensure_ascii=False)]
+    """Write a document for programs, which people can read too, also in a terminal."""
+    written = json.dumps(document, indent=2, ensure_ascii=False)
+    return ["".join(one if one.isprintable() or one == "\n" else _escape(one) for one in written)]
 
 
 def utc(at: datetime) -> str:
@@ -76,6 +77,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         first, *others = last.splitlines() or [""]
         yield (ahead + printable(first)).rstrip()
         yield from (" " * len(ahead) + printable(line) for line in others)
+
+
+def _escape(character: str) -> str:
+    """Write a character, which is in a text, as JSON in ASCII does."""
+    return json.dumps(character)[1:-1]
 
 
 def printable(line: str) -> str:

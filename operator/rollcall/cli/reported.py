@@ -107,8 +107,8 @@ def _error_rows(told: account.Account) -> Iterator[tuple[str, str]]:
 
 
 def _error_as_text(error: ports.ReportedError) -> str:
-    item = f" ({error.item})" if error.item else ""
-    said = ": ".join(filter(None, (error.type, first_line(error.message))))
+    item = f" ({first_line(error.item)})" if error.item else ""
+    said = ": ".join(filter(None, map(first_line, (error.type, error.message))))
     return f"{output.utc(error.at)} {said}{item}"
 
 
@@ -149,7 +149,7 @@ def _stage_lines(found: Sequence[stages.Stage], now: datetime) -> Iterator[str]:
         took = durations.text(timedelta(seconds=round(one.lasted(now).total_seconds())))
         pod = f" in {one.pod_name}" if are_many else ""
         goes_on = "" if one.ended_at else ", goes on"
-        yield f"{output.utc(one.began_at)} {one.name}{pod}: {took}{goes_on}"
+        yield f"{output.utc(one.began_at)} {first_line(one.name)}{pod}: {took}{goes_on}"
 
 
 def _checkpoint_as_json(kept: ports.KeptCheckpoint) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Text that Postgres can keep, which refuses NUL, and lines that are short enough to be shown."""
 
+import unicodedata
+
 REPLACEMENT = "\ufffd"
 _CUT = " …"
+_KEPT = "\n\t\u200c\u200d"  # lines, and what joins or parts letters
 
 
 def clean(text: str) -> str:
@@ -30,6 +33,19 @@ def cleaned(document: object) -> object:
     if isinstance(document, list | tuple):
         return [cleaned(value) for value in document]
     return document
+
+
+def plain(text: str) -> str:
+    """Keep lines, drop what terminals and programs would obey: controls, and what turns text round.
+
+    Any other space than the plain one becomes that.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in _KEPT else " " if unicodedata.category(c)[0] == "Z" else ""
+        for c in clean(text)
+    )
 
 
 def shortened(text: str, longest: int) -> str:

@@ -1,6 +1,7 @@
 """What every channel says of a payload, in plain words; each writes it in its own form.
 
-The texts hold what came from a cluster as it came: whoever writes them escapes and cuts them.
+The texts hold what came from a cluster, without what terminals obey: whoever writes them escapes
+and cuts them.
 """
 
 import re
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from rollcall.core import durations, incidents, messages
+from rollcall.core import durations, incidents, messages, texts
 
 LONGEST_CHANGES = 1000
 LONGEST_OUTPUT = 1500  # of the program's last words: the end of them says what happened
@@ -106,7 +107,7 @@ def body(payload: Payload) -> str | None:
 
 def _own(name: str, payload: Payload) -> str | None:
     words: Words | None = payload.get(WORDS)
-    return (words(name, payload) or None) if words else None
+    return (texts.plain(words(name, payload) or "") or None) if words else None
 
 
 def problem(payload: Payload) -> str:
@@ -117,7 +118,7 @@ def problem(payload: Payload) -> str:
 def story(payload: Payload) -> str:
     """Say what happened, or how it ended."""
     incident = payload["incident"]
-    message = str(incident.get("message") or "") + _flaps(payload)
+    message = said(payload) + _flaps(payload)
     if payload["type"] == "incident.resolved":
         return f"{_resolved(incident)}. It was: {message}"
     if payload["type"] == "incident.withdrawn":
@@ -127,6 +128,11 @@ def story(payload: Payload) -> str:
     if payload["type"] == "incident.unacknowledged":
         return f"nobody looks after it any more. It is: {message}"
     return message
+
+
+def said(payload: Payload) -> str:
+    """Return what the rule says, and of a program what it quotes."""
+    return texts.plain(str(payload["incident"].get("message") or ""))
 
 
 def _resolved(incident: Payload) -> str:
@@ -176,12 +182,12 @@ def facts(payload: Payload) -> dict[str, str]:
         "Group": job.get("group"),
         "Last runs": _last_runs(payload),
     }
-    return {name: str(value) for name, value in known.items() if value is not None}
+    return {name: texts.plain(str(value)) for name, value in known.items() if value is not None}
 
 
 def output(payload: Payload) -> str | None:
     """Return the end of the program's last words while the problem is open."""
-    words = str((payload.get("execution") or {}).get("message") or "").strip()
+    words = texts.plain(str((payload.get("execution") or {}).get("message") or "")).strip()
     if not words or has_ended(payload):
         return None
     return words if len(words) <= LONGEST_OUTPUT else "…" + words[-LONGEST_OUTPUT:]
@@ -194,7 +200,7 @@ def changes(payload: Payload) -> str | None:
         return None
     since = _clock(found["since"].get("endTime") or found["since"].get("slotTime"))
     text = f"Changed since the last success{f', {since}' if since else ''}: {found['text']}"
-    return cut(text, LONGEST_CHANGES)
+    return cut(texts.plain(text), LONGEST_CHANGES)
 
 
 def advice(payload: Payload) -> str | None:

@@ -53,3 +53,18 @@ SHORTENED = {
 @pytest.mark.parametrize(("text", "shown"), SHORTENED.values(), ids=SHORTENED)
 def test_a_long_text_is_cut_and_something_of_it_stays(text: str, shown: str) -> None:
     assert texts.shortened(text, 10) == shown
+
+
+PLAIN = {
+    "plain": ("plain", "plain"),
+    "lines": ("a\r\n\tb\n", "a\n\tb\n"),
+    "the sequences of terminals": ("\x1b[31mred\x07\x9b2J\x7f\0", "[31mred2J\ufffd"),
+    "what turns text round": ("\u202etxt\u2066\ufeff", "txt"),
+    "spaces": ("1\xa0000\u2028", "1 000 "),
+    "letters": ("né 接続 🔴 👩\u200d🔧", "né 接続 🔴 👩\u200d🔧"),
+}
+
+
+@pytest.mark.parametrize(("text", "plain"), PLAIN.values(), ids=PLAIN)
+def test_of_a_text_that_is_shown_nothing_is_obeyed(text: str, plain: str) -> None:
+    assert texts.plain(text) == plain

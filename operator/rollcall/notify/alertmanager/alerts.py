@@ -50,7 +50,7 @@ def _annotations(payload: wording.Payload) -> dict[str, str]:
     facts = wording.facts(payload)
     annotations = {
         "summary": wording.problem(payload),
-        "description": incident.get("message"),
+        "description": wording.said(payload),
         "reason": incident.get("reason"),
         "slot": facts.get("Slot"),
         "job": facts.get("Job"),

@@ -73,7 +73,7 @@ def _digest(notification: ports.Notification, domain: str) -> Message:
     return Message(
         key=key,
         subject=subject,
-        text="\n".join([*([_plain(own)] if own else listed), "", "-- ", _line(footer), ""]),
+        text="\n".join([*([texts.plain(own)] if own else listed), "", "-- ", _line(footer), ""]),
         html=_page(body),
         headers={"Message-ID": f"<{key}@{domain}>", "Auto-Submitted": "auto-generated"},
     )
@@ -81,34 +81,34 @@ def _digest(notification: ports.Notification, domain: str) -> Message:
 
 def _text(payload: wording.Payload) -> str:
     own = wording.body(payload)
-    parts = [_plain(own)] if own else _parts(payload)
+    parts = [texts.plain(own)] if own else _parts(payload)
     return "\n\n".join([*parts, f"-- \n{_line(wording.footer(payload))}"]) + "\n"
 
 
 def _parts(payload: wording.Payload) -> list[str]:
     facts = _facts(payload)
     width = max(map(len, facts)) + 2
-    parts = [_plain(_story(payload))]
+    parts = [texts.plain(_story(payload))]
     repeats = wording.repeats(payload)
     if repeats:
         parts.append(repeats)
     changes = wording.changes(payload)
     if changes:
-        parts.append(_plain(changes))
+        parts.append(texts.plain(changes))
     parts.append("\n".join(f"{name + ':':{width}}{text}" for name, text in facts.items()))
     output = wording.output(payload)
     if output:
         parts.append(f"Its last words:\n\n{_indented(output)}")
     advice, commands = wording.advice(payload), wording.commands(payload)
     if advice:
-        parts.append(f"What to do: {_plain(advice)}")
+        parts.append(f"What to do: {texts.plain(advice)}")
     if commands:
         parts.append(_indented(commands))
     return parts
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in _plain(text).splitlines())
+    return "\n".join(f"    {line}" for line in texts.plain(text).splitlines())
 
 
 def _html(payload: wording.Payload) -> str:
@@ -168,24 +168,19 @@ def _row(name: str, text: str) -> str:
 
 def _code(text: str) -> str:
     style = "background:#f4f4f4;padding:8px;white-space:pre-wrap"
-    return f'<pre style="{style}">{html.escape(_plain(text))}</pre>'
+    return f'<pre style="{style}">{html.escape(texts.plain(text))}</pre>'
 
 
 def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(_plain(text)).replace(chr(10), '<br>')}</p>"
+    return f"<p>{html.escape(texts.plain(text)).replace(chr(10), '<br>')}</p>"
 
 
 def _story(payload: wording.Payload) -> str:
     return wording.cut(wording.story(payload), LONGEST_STORY)
 
 
-def _plain(text: str) -> str:
-    """Keep lines, drop what a terminal or a mail program would obey."""
-    return "".join(c for c in texts.clean(text) if c.isprintable() or c in "\n\t")
-
-
 def _line(text: str) -> str:
-    return " ".join(_plain(text).split())
+    return " ".join(texts.plain(text).split())
 
 
 def _short(channel: str) -> str:
