@@ -1,7 +1,7 @@
 """What a run is told of itself: its key, date, deadline and window, and what earlier runs left.
 
-Asking again gives the same, for every pod of the run. Only a run whose sidecar asks, where a program
-can ask it in turn, gets a window and dead letters handed over.
+Asking again gives the same, for every pod of the run. Only a run whose sidecar asks, where a
+program can ask it in turn, gets a window and dead letters handed over.
 """
 
 from datetime import date, datetime
