@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollcall.core import executions, upstream
+from rollcall.services import jobless
 
 PARKED_STEP = timedelta(seconds=2)
 PARKED_FOR = timedelta(minutes=5)  # a Job whose TrackedCronJob is not registered yet waits so long
-JOBLESS_STEP = timedelta(seconds=5)  # the Job of a pod comes within a moment, if it does
 # How long a Job may be without pods, and a pod without a word, before Events are asked for why.
 SILENT_JOB = timedelta(seconds=5)
 SILENT_POD = timedelta(seconds=30)
@@ -49,7 +49,7 @@ class Inbox:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._waiting: dict[str, None] = {}  # in order of arrival
-        self._early: dict[str, datetime] = {}  # pods of these have come and their Job has not
+        self._jobless = jobless.Jobless(clock)
         self._silent: dict[str, Silent] = {}
         self._unseen: dict[str, datetime] = {}  # gone, and known from the store alone
         self.arrived = asyncio.Event()
@@ -74,7 +74,7 @@ class Inbox:
         if entry.job:
             self._ask(attempt.job_uid, entry)
         else:
-            self._await_job(attempt.job_uid, entry)
+            self._jobless.put(attempt)
 
     def blocked(self, silent: Silent, cause: upstream.Cause) -> None:
         """Remember what Events say of something silent, unless it has got on meanwhile."""
@@ -125,22 +125,17 @@ class Inbox:
             self.arrived.clear()
         return {uid: self._entries[uid] for uid in ready[:limit]}
 
-    def jobless(self, limit: int) -> list[executions.Attempt]:
+    def jobless(self, limit: int) -> Sequence[executions.Attempt]:
         """Return pods of whose Job nothing has come, which are to be tried without it."""
-        now, pods = self._clock(), list[executions.Attempt]()
-        for entry in (self._entries[uid] for uid in self._early):
-            if len(pods) < limit and _is_ready(entry, now):
-                pods += entry.pods.values()
-        return pods
+        return self._jobless.due(limit)
 
     def tried(self, pods: Sequence[executions.Attempt], kept: Collection[str]) -> None:
-        """Forget pods without their Job that are kept; try the others again, for PARKED_FOR."""
-        for pod in pods:
-            entry = self._entries.get(pod.job_uid)
-            if entry and entry.job is None and entry.pods.get(pod.pod_uid) == pod:
-                if pod.pod_uid in kept:
-                    del entry.pods[pod.pod_uid]
-                self._tried(pod.job_uid, entry)
+        """Forget pods without their Job that are kept; the others are tried again for a while."""
+        for pod in self._jobless.tried(pods, kept):
+            entry = self._entries[pod.job_uid]
+            del entry.pods[pod.pod_uid]
+            if not entry.pods:
+                self._forget(pod.job_uid)
 
     def unseen(self) -> set[str]:
         """Return the UIDs of vanished Jobs of which only the store knows."""
@@ -175,20 +170,8 @@ class Inbox:
             return
         self.defer(job_uid)
 
-    def _await_job(self, job_uid: str, entry: Entry) -> None:
-        self._early.setdefault(job_uid, self._clock())
-        entry.parked_until = entry.parked_until or self._clock() + JOBLESS_STEP
-
-    def _tried(self, job_uid: str, entry: Entry) -> None:
-        now = self._clock()
-        if not entry.pods or now - self._early[job_uid] > PARKED_FOR:
-            self._forget(job_uid)
-        else:
-            entry.parked_until = now + JOBLESS_STEP
-
     def _ask(self, job_uid: str, entry: Entry) -> None:
-        if self._early.pop(job_uid, None):
-            entry.parked_until = None
+        self._jobless.drop(entry.pods)
         entry.news += 1
         entry.waiting_since = entry.waiting_since or self._clock()
         self._waiting.setdefault(job_uid, None)
@@ -202,7 +185,6 @@ class Inbox:
     def _forget(self, job_uid: str) -> None:
         self._entries.pop(job_uid, None)
         self._waiting.pop(job_uid, None)
-        self._early.pop(job_uid, None)
         self._silent.pop(job_uid, None)
 
 

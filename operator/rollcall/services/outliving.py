@@ -22,11 +22,14 @@ class Outliving:
         self._inbox = inbox
         self._changed = changed
 
-    async def flush(self) -> None:
-        """Write one piece. Raises errors.Unavailable; then everything is still in the Inbox."""
+    async def flush(self) -> bool:
+        """Write one piece; says whether it was a whole one, so that more may wait.
+
+        Raises errors.Unavailable; then everything is still in the Inbox.
+        """
         jobless = self._inbox.jobless(PIECE)
         if not jobless:
-            return
+            return False
         try:
             await self._write(jobless)
         except errors.Unavailable:
@@ -35,6 +38,7 @@ class Outliving:
             # Most likely it is one reading's, which will say so by itself.
             logger.warning("not written together", extra={"pods": len(jobless)}, exc_info=error)
             await self._one_by_one(jobless)
+        return len(jobless) == PIECE
 
     async def _write(self, jobless: pods.Pods) -> None:
         outlived = await self._store.run(lambda unit: pods.keep_outliving(unit, jobless))

@@ -51,7 +51,8 @@ async def keep_outliving(transaction: ports.Transaction, pods: Pods) -> Outlived
     by_run: dict[executions.Execution, list[executions.Attempt]] = defaultdict(list)
     for pod in pods:
         outlived = known.get(pod.pod_uid)
-        if outlived and not outlived.pod_has_ended:
+        # Its sidecar may end, and leave something, after its program has been seen to end.
+        if outlived and (pod.sidecar_said or not outlived.pod_has_ended):
             by_run[outlived.run].append(pod)
     if by_run:
         await _keep_late(transaction, by_run)

@@ -4,13 +4,16 @@ Asking again gives the same, for every pod of the run. Only a run whose sidecar 
 program can ask it in turn, gets a window and dead letters handed over.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from rollcall.core import ids, policies, reporting, slots, windows, zones
 from rollcall.core.executions import Trigger
 from rollcall.services import ports
 
+Policy = Mapping[str, Any]
 # Of these the next slot's run stops or awaits this one.
 _EXCLUSIVE = windows.CONCURRENCY
 
@@ -21,7 +24,9 @@ async def told(transaction: ports.Transaction, identity: ports.Identity) -> repo
     It takes the lock on the job's row where the job has windows; keep the transaction short.
     """
     revision = await _revision(transaction, identity)
-    window, holder = await _window(transaction, identity, revision)
+    policy = await transaction.registry.policy(identity.cronjob_id)
+    heard_since = _heard_since(transaction, policy)
+    window, holder = await _window(transaction, identity, revision, policy)
     return reporting.Run(
         idempotency_key=str(_key(identity)),
         date=_date(identity, revision),
@@ -29,7 +34,7 @@ async def told(transaction: ports.Transaction, identity: ports.Identity) -> repo
         window=window,
         window_held_by=holder,
         checkpoint=await transaction.reports.last_checkpoint(identity),
-        requeued=await transaction.dead_letters.hand_over(identity),
+        requeued=await transaction.dead_letters.hand_over(identity, heard_since),
         is_complete=holder is None,
     )
 
@@ -42,8 +47,16 @@ async def _revision(
     return found[0] if found else None
 
 
+def _heard_since(transaction: ports.Transaction, policy: Policy) -> datetime:
+    """Return since when a pod that is at work has been heard, as far as we could hear."""
+    return transaction.now - windows.AT_WORK_FOR * policies.heartbeat(policy)
+
+
 async def _window(
-    transaction: ports.Transaction, identity: ports.Identity, revision: slots.Revision | None
+    transaction: ports.Transaction,
+    identity: ports.Identity,
+    revision: slots.Revision | None,
+    policy: Policy,
 ) -> tuple[windows.Stretch | None, reporting.Holder | None]:
     asking = windows.Asking(
         execution_id=identity.execution_id,
@@ -51,12 +64,10 @@ async def _window(
         trigger=identity.trigger,
         revision=revision,
     )
-    policy = await transaction.registry.policy(identity.cronjob_id)
     wish = windows.read(policy)
     if wish is None or not asking.may_have_one:
         return None, None
-    heard_since = transaction.now - windows.AT_WORK_FOR * policies.heartbeat(policy)
-    held = await transaction.windows.open_of(identity.cronjob_id, heard_since)
+    held = await transaction.windows.open_of(identity.cronjob_id, _heard_since(transaction, policy))
     done = await transaction.windows.newest_done(identity.cronjob_id)
     decision = windows.decide(
         asking, wish, open_lease=held.lease if held else None, newest_done=done

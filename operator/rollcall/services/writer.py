@@ -66,14 +66,17 @@ class Writer:
             await asyncio.sleep(0 if is_more else PAUSE)
 
     async def flush(self) -> bool:
-        """Write one piece; says whether it was a whole one, so that more may wait.
+        """Write one piece of each kind; says whether one was whole, so that more may wait.
 
         Raises errors.Unavailable; then everything is still in the Inbox.
         """
         unseen = self._inbox.unseen()
         if unseen:
             await self._conclude_unseen(unseen)
-        await self._outliving.flush()
+        is_more = await self._flush_jobs()
+        return await self._outliving.flush() or is_more
+
+    async def _flush_jobs(self) -> bool:
         taken_at = self._clock()
         piece = self._inbox.take(PIECE)
         if not piece:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollcall.core import dead_letters, reporting
 from rollcall.services import dead_letters as services
 from rollcall.services import paging, ports
-from rollcall.store import models, pages, run_rows
+from rollcall.store import at_work, models, pages, run_rows
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.DeadLetter)
@@ -50,7 +50,7 @@ _WAITING = (
         sa.or_(
             _rows.c.handed_to.is_(None),
             _rows.c.handed_to == _me,
-            _rows.c.handed_to.not_in(_going_on),
+            sa.and_(_rows.c.handed_to.not_in(_going_on), ~at_work.of(_rows.c.handed_to)),
         ),
     )
     # What this run has already comes first: asking again must not take it away.
@@ -93,10 +93,13 @@ class DeadLetters:
         is_requeued = state is dead_letters.State.REQUEUED
         await self.connection.execute(_REQUEUE if is_requeued else _BECOME, parameters)
 
-    async def hand_over(self, identity: ports.Identity) -> Sequence[reporting.Requeued]:
+    async def hand_over(
+        self, identity: ports.Identity, heard_since: datetime
+    ) -> Sequence[reporting.Requeued]:
         """Give this run what is requeued, oldest first, and what it was given before."""
         me = {"me": identity.execution_id}
-        found = await self.connection.execute(_WAITING, me | {"cronjob_id": identity.cronjob_id})
+        asked = {"cronjob_id": identity.cronjob_id, "heard_since": heard_since, "now": self.now}
+        found = await self.connection.execute(_WAITING, me | asked)
         chosen = _fitting([_requeued(row) for row in found])
         if chosen:
             given = {"ids": [one.id for one in chosen], "now": self.now}

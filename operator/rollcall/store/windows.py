@@ -15,12 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollcall.core import errors, executions, ids, windows
 from rollcall.services import ports
-from rollcall.store import failures, models
+from rollcall.store import at_work, failures, models
 
 _jobs = models.table(models.CronJob)
 _rows = models.table(models.Window)
 _runs = models.table(models.Execution)
-_pods = models.table(models.Attempt)
 
 # Built once: building a statement costs more than running it. NO KEY: rows that refer to the job
 # may still be inserted.
@@ -28,12 +27,6 @@ _LOCK = (
     sa.select(_jobs.c.id)
     .where(_jobs.c.id == sa.bindparam("cronjob_id"))
     .with_for_update(key_share=True)
-)
-_IS_AT_WORK = sa.exists().where(
-    _pods.c.execution_id == _rows.c.execution_id,
-    _pods.c.ended_at.is_(None),
-    _pods.c.final_at.is_(None),
-    _pods.c.last_heartbeat_at > sa.bindparam("heard_since", type_=sa.DateTime(timezone=True)),
 )
 _OF_STATE = (
     sa.select(_rows, _runs.c.status, _runs.c.job_name)
@@ -47,7 +40,7 @@ _OF_STATE = (
     .limit(1)
 )
 # The state is written out, so that the planner recognises the partial index.
-_OPEN = _OF_STATE.add_columns(_IS_AT_WORK.label("is_at_work")).where(
+_OPEN = _OF_STATE.add_columns(at_work.of(_rows.c.execution_id).label("is_at_work")).where(
     _rows.c.state == sa.literal_column("'open'")
 )
 _DONE = _OF_STATE.where(_rows.c.state == sa.literal_column("'done'"))
@@ -69,7 +62,7 @@ class Windows:
     async def open_of(self, cronjob_id: UUID, heard_since: datetime) -> ports.OpenWindow | None:
         """Lock the job's row until the transaction ends, then return the open window."""
         await self.connection.execute(_LOCK, {"cronjob_id": cronjob_id})
-        asked = {"cronjob_id": cronjob_id, "heard_since": heard_since}
+        asked = {"cronjob_id": cronjob_id, "heard_since": heard_since, "now": self.now}
         row = (await self.connection.execute(_OPEN, asked)).one_or_none()
         if row is None:
             return None

@@ -8,7 +8,7 @@ import pytest
 
 from rollcall.core import executions, reporting
 from rollcall.core.executions import Status
-from rollcall.services import inbox, runs
+from rollcall.services import jobless, runs
 from rollcall.store import engine
 from support import builders, clocks
 from support.observing import World
@@ -305,16 +305,19 @@ async def _replaced(world: World) -> None:
     assert await world.ends() == [(Status.REPLACED, "Replaced"), (Status.PENDING, None)]
 
 
-@pytest.mark.parametrize("restarts", [False, True], ids=["", "after-a-restart"])
-async def test_what_a_pod_leaves_that_outlives_its_job_is_kept_once(
-    world: World, restarts: bool
-) -> None:
+OUTLIVING = ("", "after a restart", "after its program was seen to end")
+
+
+@pytest.mark.parametrize("how", OUTLIVING)
+async def test_what_a_pod_leaves_that_outlives_its_job_is_kept_once(world: World, how: str) -> None:
+    if how == OUTLIVING[2]:
+        await pod_ends(world)
     await _replaced(world)
-    if restarts:
+    if how == OUTLIVING[1]:
         world.restart()
     for _ in range(2):
         await pod_ends(world, sidecar_said=left(result=RESULT, lost={"error": 2}))
-        world.clock.advance(inbox.JOBLESS_STEP)
+        world.clock.advance(jobless.STEP)
         await world.writer.flush()
         world.restart()
 

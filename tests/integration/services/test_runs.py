@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -60,6 +61,21 @@ class World:
 
     async def reports(self, identity: ports.Identity, *items: reporting.Item) -> None:
         await self._keeps(identity, items=items)
+
+    async def could_hear(self) -> None:
+        """Let an api say that it keeps reports now."""
+        await self.store.run(lambda unit: unit.sight.kept_reports(self.job.cluster))
+
+    async def requeues(self, identity: ports.Identity) -> UUID:
+        """Let a run put something aside, and somebody requeue it."""
+        letter = reporting.DeadLetter(
+            seq=1, at=AT, item="order-17", payload={"n": 1}, error="refused"
+        )
+        await self.reports(identity, letter)
+        identifier = ids.dead_letter_id(pod_uid=identity.pod_uid, boot=BOOT, seq=1)
+        async with self.store.transaction() as unit:
+            await unit.dead_letters.become(identifier, State.REQUEUED, actor="me", note=None)
+        return identifier
 
     async def leaves(self, identity: ports.Identity, how: str) -> None:
         """Let a pod be no longer at work, in one of LEAVINGS."""
@@ -164,6 +180,36 @@ async def test_a_replaced_run_has_its_window_until_its_pod_is_gone(
     assert (await world.told(following)).window == span(-5, 5)
 
 
+async def test_while_we_could_not_hear_a_pod_may_be_at_work(world: World) -> None:
+    await world.begin({})
+    replaced = await world.starts(0)
+    await world.told(replaced)
+    following = await world.starts(1)
+    await world.reports(replaced)
+    await world.ends(replaced, Status.REPLACED)
+
+    world.clock.advance(MINUTE)  # in which no api kept reports
+    await world.could_hear()
+    assert (await world.told(following)).window_held_by
+    for _ in range(4):
+        world.clock.advance(MINUTE / 4)
+        await world.could_hear()
+    assert (await world.told(following)).window == span(-5, 5)
+
+
+async def test_what_a_replaced_run_was_handed_waits_for_the_end_of_its_pod(world: World) -> None:
+    await world.begin()
+    replaced = await world.starts(0)
+    letter = await world.requeues(replaced)
+    assert [one.id for one in (await world.told(replaced)).requeued] == [letter]
+    following = await world.starts(1)
+    await world.reports(replaced)
+    await world.ends(replaced, Status.REPLACED)
+    assert (await world.told(following)).requeued == []
+    await world.leaves(replaced, LEAVINGS[0])
+    assert [one.id for one in (await world.told(following)).requeued] == [letter]
+
+
 async def test_a_success_that_turns_out_to_be_partial_gives_its_window_back(world: World) -> None:
     await world.begin({})
     first = await world.starts(0)
@@ -226,12 +272,9 @@ async def test_a_run_goes_on_from_the_last_checkpoint_since_the_last_success(wor
 async def test_what_is_requeued_is_handed_to_the_run_that_asks(world: World) -> None:
     await world.begin()
     first = await world.starts(0)
-    letter = reporting.DeadLetter(seq=1, at=AT, item="order-17", payload={"n": 1}, error="refused")
-    await world.reports(first, letter)
+    identifier = await world.requeues(first)
+    await world.leaves(first, LEAVINGS[1])
     await world.ends(first, Status.SUCCEEDED)
-    identifier = ids.dead_letter_id(pod_uid=first.pod_uid, boot=BOOT, seq=1)
-    async with world.store.transaction() as unit:
-        await unit.dead_letters.become(identifier, State.REQUEUED, actor="me", note=None)
     second = await world.starts(1)
     handed = (await world.told(second)).requeued
     assert handed == [

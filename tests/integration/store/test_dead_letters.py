@@ -57,7 +57,9 @@ async def later_run(
 
 async def handed(store: engine.Database, run: executions.Execution) -> list[UUID]:
     async with store.transaction() as unit:
-        return [one.id for one in await unit.dead_letters.hand_over(said.identity(run))]
+        heard_since = unit.now - 4 * SECOND
+        found = await unit.dead_letters.hand_over(said.identity(run), heard_since)
+        return [one.id for one in found]
 
 
 async def find(store: engine.Database, seq: int) -> ports.DeadLetter:

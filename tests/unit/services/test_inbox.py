@@ -7,7 +7,7 @@ import pytest
 
 from rollcall.core import executions, upstream
 from rollcall.core.executions import Status
-from rollcall.services import inbox
+from rollcall.services import inbox, jobless
 from support import builders, clocks
 
 SECOND = timedelta(seconds=1)
@@ -136,7 +136,7 @@ def outlives(box: inbox.Inbox, clock: clocks.Clock) -> executions.Attempt:
     late = builders.attempt(ended_at=AT)
     box.pod(late)
     assert box.jobless(10) == []
-    clock.advance(inbox.JOBLESS_STEP)
+    clock.advance(jobless.STEP)
     return late
 
 
@@ -147,10 +147,10 @@ def test_a_pod_that_outlives_its_job_is_tried_without_it_until_it_is_kept(
     assert box.jobless(10) == [late]
     box.tried([late], ())
     assert box.jobless(10) == []
-    clock.advance(inbox.JOBLESS_STEP)
+    clock.advance(jobless.STEP)
     assert box.jobless(10) == [late]
     box.tried([late], {late.pod_uid})
-    clock.advance(inbox.JOBLESS_STEP)
+    clock.advance(jobless.STEP)
     assert box.jobless(10) == []
 
 
@@ -161,7 +161,22 @@ def test_what_came_in_while_such_a_pod_was_kept_is_tried_next(
     newer = builders.attempt(ended_at=AT, exit_code=1)
     box.pod(newer)
     box.tried([late], {late.pod_uid})
+    clock.advance(jobless.STEP)
     assert box.jobless(10) == [newer]
+
+
+def test_of_many_such_pods_those_are_tried_first_that_wait_longest(
+    box: inbox.Inbox, clock: clocks.Clock
+) -> None:
+    pods = [builders.attempt(f"pod-{number}") for number in range(5)]
+    for pod in pods:
+        box.pod(pod)
+    clock.advance(jobless.STEP)
+    assert box.jobless(2) == pods[:2]
+    box.tried(pods[:2], {"pod-1"})
+    assert box.jobless(10) == pods[2:]
+    clock.advance(jobless.STEP)
+    assert box.jobless(10) == [*pods[2:], pods[0]]
 
 
 def test_a_job_that_comes_late_has_its_pods_at_once(box: inbox.Inbox, clock: clocks.Clock) -> None:
@@ -175,9 +190,12 @@ def test_pods_that_nobody_knows_are_forgotten_in_the_end(
     box: inbox.Inbox, clock: clocks.Clock
 ) -> None:
     late = outlives(box, clock)
-    clock.advance(inbox.PARKED_FOR + SECOND)
+    clock.advance(timedelta(days=1))  # in which they could not be tried
     box.tried([late], ())
-    clock.advance(inbox.PARKED_FOR)
+    clock.advance(jobless.TRIED_FOR + SECOND)
+    assert box.jobless(10) == [late]
+    box.tried([late], ())
+    clock.advance(jobless.STEP)
     assert box.jobless(10) == []
     box.job(job())
     assert box.take(10)["job-1"].pods == {}
@@ -187,7 +205,7 @@ def test_a_job_that_nobody_saw_go_leaves_its_pods(box: inbox.Inbox, clock: clock
     late = builders.attempt(ended_at=AT)
     box.pod(late)
     box.vanished("job-1")
-    clock.advance(inbox.JOBLESS_STEP)
+    clock.advance(jobless.STEP)
     assert (box.jobless(10), box.unseen()) == ([late], {"job-1"})
 
 

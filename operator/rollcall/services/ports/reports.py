@@ -82,7 +82,9 @@ class DeadLetters(Protocol):
     ) -> None:
         """Keep a new state; what is requeued is handed to nobody yet."""
 
-    async def hand_over(self, identity: Identity) -> Sequence[reporting.Requeued]:
+    async def hand_over(
+        self, identity: Identity, heard_since: datetime
+    ) -> Sequence[reporting.Requeued]:
         """Give this run what is requeued, oldest first, and what it was given before.
 
         What an earlier run was given and did not confirm is given again once that run has ended.
