@@ -77,6 +77,13 @@ class World:
             await unit.dead_letters.become(identifier, State.REQUEUED, actor="me", note=None)
         return identifier
 
+    async def replaces(self, identity: ports.Identity) -> ports.Identity:
+        """Let the next run take the place of this one, whose pod reports once more."""
+        following = await self.starts(1)
+        await self.reports(identity)
+        await self.ends(identity, Status.REPLACED)
+        return following
+
     async def leaves(self, identity: ports.Identity, how: str) -> None:
         """Let a pod be no longer at work, in one of LEAVINGS."""
         if how == LEAVINGS[0]:
@@ -167,9 +174,7 @@ async def test_a_replaced_run_has_its_window_until_its_pod_is_gone(
     await world.begin({})
     replaced = await world.starts(0)
     await world.told(replaced)
-    following = await world.starts(1)
-    await world.reports(replaced)
-    await world.ends(replaced, Status.REPLACED)
+    following = await world.replaces(replaced)
     told = await world.told(following)
     assert (told.window, told.is_complete) == (None, False)
     assert told.window_held_by
@@ -184,9 +189,7 @@ async def test_while_we_could_not_hear_a_pod_may_be_at_work(world: World) -> Non
     await world.begin({})
     replaced = await world.starts(0)
     await world.told(replaced)
-    following = await world.starts(1)
-    await world.reports(replaced)
-    await world.ends(replaced, Status.REPLACED)
+    following = await world.replaces(replaced)
 
     world.clock.advance(MINUTE)  # in which no api kept reports
     await world.could_hear()
@@ -202,9 +205,7 @@ async def test_what_a_replaced_run_was_handed_waits_for_the_end_of_its_pod(world
     replaced = await world.starts(0)
     letter = await world.requeues(replaced)
     assert [one.id for one in (await world.told(replaced)).requeued] == [letter]
-    following = await world.starts(1)
-    await world.reports(replaced)
-    await world.ends(replaced, Status.REPLACED)
+    following = await world.replaces(replaced)
     assert (await world.told(following)).requeued == []
     await world.leaves(replaced, LEAVINGS[0])
     assert [one.id for one in (await world.told(following)).requeued] == [letter]
