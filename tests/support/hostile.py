@@ -55,14 +55,14 @@ def obeyed(text: str) -> list[str]:
     return [c for c in text if unicodedata.category(c) in kinds and c not in "\n\t"]
 
 
-def judge_slack(told: Any) -> None:  # noqa: ANN401 - JSON
+def judge_slack(told: dict[str, Any]) -> None:
     """Find no mention in Slack's text, no link, and code that ends where it should."""
     for one in [told["text"], *_mrkdwn(told)]:
         assert not set("<>") & set(one)
         assert not one.startswith("```") or one.count("```") == 2
 
 
-def judge_discord(told: Any) -> None:  # noqa: ANN401
+def judge_discord(told: dict[str, Any]) -> None:
     """Find nobody mentioned by Discord's embed, and no Markdown that applies outside of code."""
     assert told["allowed_mentions"] == {"parse": []}
     assert set(told) == {"embeds", "allowed_mentions"}
@@ -74,7 +74,7 @@ def judge_discord(told: Any) -> None:  # noqa: ANN401
         assert not _UNESCAPED.search(text), text
 
 
-def judge_teams(told: Any) -> None:  # noqa: ANN401
+def judge_teams(told: dict[str, Any]) -> None:
     """Find nobody mentioned by a card of Teams, and no Markdown that applies."""
     (attachment,) = told["attachments"]
     card = attachment["content"]
@@ -85,20 +85,20 @@ def judge_teams(told: Any) -> None:  # noqa: ANN401
         assert not _UNESCAPED.search(text), text
 
 
-def judge_pagerduty(told: Any) -> None:  # noqa: ANN401
+def judge_pagerduty(told: dict[str, Any]) -> None:
     """Find an event whose summary is one line."""
     assert told["event_action"] == "trigger"
     assert "\n" not in told["payload"]["summary"]
 
 
-def judge_alertmanager(told: Any) -> None:  # noqa: ANN401
+def judge_alertmanager(told: list[dict[str, Any]]) -> None:
     """Find an alert that is known by nothing that a program says."""
     (alert,) = told
     assert not [value for value in alert["labels"].values() if ARRIVED in value]
     assert "\n" not in alert["annotations"]["summary"]
 
 
-def judge_email(told: Any) -> None:  # noqa: ANN401
+def judge_email(told: dict[str, Any]) -> None:
     """Find one line for a subject, and no element that is not ours."""
     assert "\n" not in told["subject"]
     _Page().judge(told["html"])

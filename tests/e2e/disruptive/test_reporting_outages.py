@@ -9,6 +9,7 @@ shows beside a bystander: a container in each pod that has to do with no sidecar
 """
 
 import asyncio
+import logging
 import os
 import random
 import time
@@ -19,6 +20,8 @@ import pytest
 from support import kube as kubes
 from support import ledger as ledgers
 from support import outages, reportaudit, reportload
+
+logger = logging.getLogger(__name__)
 
 PODS = int(os.environ.get("REPORT_PODS", "50"))
 KILLS = int(os.environ.get("REPORT_KILLS", "20"))
@@ -56,8 +59,8 @@ async def test_whatever_is_killed_every_acknowledged_item_is_there_exactly_once(
     beside = max(one.slowest_beside for one in said)
     overtimes = await reportload.overtime(namespace, "crowd")
     overtimes_beside = await reportload.overtime(namespace, "crowd", "bystander")
-    _print("calls", [one.slowest[0] for one in said], [one.slowest_beside for one in said])
-    _print("ends", overtimes, overtimes_beside)
+    _tell("calls", [one.slowest[0] for one in said], [one.slowest_beside for one in said])
+    _tell("ends", overtimes, overtimes_beside)
     assert _trouble(said, beside + DELAY) == []
     assert max(overtimes) <= max(overtimes_beside) + DELAY
     assert all(one.committed[kind] for one in said for kind in reportaudit.EACH_KEPT)
@@ -143,8 +146,8 @@ def _trouble(said: Iterable[reportaudit.Said], within: float = DELAY) -> list[st
     return slow + [f"{one.pod_uid}: {what}" for one in said for what in one.unanswered]
 
 
-def _print(what: str, ours: Iterable[float], beside: Iterable[float]) -> None:
-    """Show the three longest of each, in seconds."""
+def _tell(what: str, ours: Iterable[float], beside: Iterable[float]) -> None:
+    """Log the three longest of each, in seconds; `--log-cli-level=INFO` shows them."""
     for name, seconds in (("with the sidecar", ours), ("beside it", beside)):
         longest = " ".join(f"{one:.2f}" for one in sorted(seconds)[-3:])
-        print(f"{what} {name}: {longest}")  # noqa: T201 - shown where the test fails, or with -s
+        logger.info("%s %s: %s", what, name, longest)

@@ -60,7 +60,7 @@ class World:
         return await self.store.run(lambda unit: runs.told(unit, identity))
 
     async def reports(self, identity: ports.Identity, *items: reporting.Item) -> None:
-        await self._keeps(identity, items=items)
+        await self._keeps(identity, *items)
 
     async def could_hear(self) -> None:
         """Let an api say that it keeps reports now."""
@@ -95,8 +95,12 @@ class World:
         else:
             self.clock.advance(MINUTE)
 
-    async def _keeps(self, identity: ports.Identity, **said: Any) -> None:  # noqa: ANN401 - fields
-        report = reporting.Report(pod_uid=identity.pod_uid, at=self.clock(), boot=BOOT, **said)
+    async def _keeps(
+        self, identity: ports.Identity, *items: reporting.Item, is_final: bool = False
+    ) -> None:
+        report = reporting.Report(
+            pod_uid=identity.pod_uid, at=self.clock(), boot=BOOT, items=items, is_final=is_final
+        )
         await self.store.run(lambda unit: unit.reports.keep([report]))
 
 
