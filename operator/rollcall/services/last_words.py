@@ -19,12 +19,12 @@ Pods = Sequence[executions.Attempt]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What was seen of one run's pods, and all of its pods as they are stored, oldest first."""
+    """What was seen of one run's pods, and all of its pods once they are stored, oldest first."""
 
     run: executions.Execution
     job_name: str
     seen: Pods
-    stored: Pods
+    stored: Pods = ()
 
 
 def for_people(attempt: executions.Attempt) -> executions.Attempt:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from rollcall.core import executions, ids, observations, pod_events, upstream
-from rollcall.services import pods, ports
+from rollcall.services import last_words, pods, ports
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ async def _record(transaction: ports.Transaction, readings: Sequence[_Reading]) 
     known = await pods.keep(
         transaction,
         [
-            pods.Seen(run=before, job_name=one.job.job_name, pods=one.pods)
+            last_words.Found(run=before, job_name=one.job.job_name, seen=one.pods)
             for one, before, _ in found
         ],
     )

@@ -41,9 +41,9 @@ class Outliving:
         return len(jobless) == PIECE
 
     async def _write(self, jobless: pods.Pods) -> None:
-        outlived = await self._store.run(lambda unit: pods.keep_outliving(unit, jobless))
-        self._inbox.tried(jobless, outlived.pod_uids)
-        for cronjob_id in outlived.cronjob_ids:
+        kept = await self._store.run(lambda unit: pods.keep_outliving(unit, jobless))
+        self._inbox.tried(jobless, kept.pod_uids)
+        for cronjob_id in kept.cronjob_ids:
             self._changed(cronjob_id)
 
     async def _one_by_one(self, jobless: pods.Pods) -> None:
